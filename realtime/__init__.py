@@ -1,0 +1,3 @@
+"""One Twisted daemon for five realtime chat protocols."""
+
+__version__ = "0.1.0"
