@@ -1,0 +1,323 @@
+"""Settings: what can be set, its type, its default and its meaning, all in this one place.
+
+The classes below are the definition. The configuration file (TOML) is decoded straight into them,
+and ``conf/realtime.toml`` is :func:`render` of their defaults, so that the two can't drift apart.
+
+Precedence: command line option, then environment, then file, then default. An environment variable
+is ``REALTIME_`` with the section and the key (``REALTIME_DATABASE_URL``, ``REALTIME_STATE_DIR``).
+One that names a section but no key of it ends the start, as an unknown key of the file does; other
+``REALTIME_…`` variables are passed over, because container platforms put some of their own there (a
+Kubernetes service called "realtime" adds ``REALTIME_SERVICE_HOST``, and more).
+
+Every fault is a :class:`ConfigurationError` with one line that names the key and never its value,
+which may be a secret.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+PROTOCOLS = ("support",)
+"""The protocols that can be served, by the names that settings and paths use."""
+
+
+class ConfigurationError(Exception):
+    """The settings can't be used; the text is one line that names the key."""
+
+
+class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Listen(_Section, frozen=True):
+    """[[listen]]: a place where clients connect; any number."""
+
+    endpoint: Annotated[str, Meta(description="a Twisted server endpoint")] = "tcp:8080:interface=127.0.0.1"
+    protocol: Annotated[
+        Literal["", "support"],
+        Meta(description="serve this protocol alone, at / too; empty: all, by path"),
+    ] = ""
+
+
+class Database(_Section, frozen=True):
+    """[database]: where everything is kept."""
+
+    url: Annotated[str, Meta(description="sqlite:///path, postgresql://… or mysql://… (MariaDB and MySQL)")] = (
+        "sqlite:///var/realtime.db"
+    )
+    pool_size: Annotated[int, Meta(ge=1, description="connections that read at once")] = 10
+    waiting_writes: Annotated[
+        int, Meta(ge=1, description="writes that may wait for a commit; more are refused at once")
+    ] = 10_000
+    timeout: Annotated[float, Meta(gt=0, description="seconds after which the database counts as away")] = 10.0
+
+
+class Auth(_Section, frozen=True):
+    """[auth]: who is who, and how it is proved."""
+
+    jwt_secret: Annotated[str, Meta(description="empty: generated once into state_dir/jwt-secret")] = ""
+    jwt_secret_file: Annotated[str, Meta(description="a file that holds it instead")] = ""
+    algorithms: Annotated[
+        tuple[str, ...], Meta(description="the only ones ever accepted; HS* is for the own secret")
+    ] = ("HS256",)
+    public_key_file: Annotated[
+        str, Meta(description="PEM key for RS/PS/ES/EdDSA tokens of the outside issuer")
+    ] = ""
+    jwks_url: Annotated[str, Meta(description="the same from a JWKS address, cached")] = ""
+    issuer: Annotated[str, Meta(description="iss of the outside issuer's tokens; empty: none")] = ""
+    audience: Annotated[str, Meta(description="aud that its tokens must have; empty: any")] = ""
+    user_id_claim: Annotated[str, Meta(description="its claim that identifies a user")] = "sub"
+    user_name_claim: Annotated[str, Meta(description="its claim that names a user")] = "username"
+    token_ttl: Annotated[int, Meta(ge=1, description="seconds that our own tokens are good for")] = 86_400
+    leeway: Annotated[float, Meta(ge=0, description="seconds by which clocks may differ")] = 30.0
+    cookie_name: Annotated[str, Meta(description="the cookie that may hold a token")] = "token"
+    query_tokens: Annotated[
+        bool, Meta(description="accept ?token=: browsers can't set headers on a WebSocket")
+    ] = True
+    origins: Annotated[
+        tuple[str, ...],
+        Meta(description="allowed Origin values; a cookie counts only for one listed literally"),
+    ] = ("*",)
+    sign_in_failures_per_minute: Annotated[
+        int, Meta(ge=1, description="for each name, and for each address; more wait")
+    ] = 10
+    password_threads: Annotated[
+        int, Meta(ge=1, description="threads that hash passwords; each keeps a core busy")
+    ] = 2
+    bcrypt_rounds: Annotated[
+        int, Meta(ge=4, le=20, description="cost of a new password hash, doubling with each step")
+    ] = 12
+
+
+class Limits(_Section, frozen=True):
+    """[limits]: what one peer may use."""
+
+    message_bytes: Annotated[
+        int, Meta(ge=125, description="longest message; may be set for each protocol too")
+    ] = 65_536
+    messages_per_second: Annotated[
+        float, Meta(gt=0, description="for each connection, on average; a burst of twice as many")
+    ] = 50.0
+    connections_per_ip: Annotated[int, Meta(ge=0, description="0: unlimited")] = 0
+    connections_per_user: Annotated[int, Meta(ge=0, description="0: unlimited")] = 20
+    send_buffer_bytes: Annotated[
+        int,
+        Meta(ge=0, description="queued for a slow reader before it is closed with 4430"),
+    ] = 1_048_576
+    history_bytes: Annotated[
+        int, Meta(ge=1024, description="a reply with history holds the newest that fit")
+    ] = 524_288
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="addresses or networks whose X-Forwarded-For and -Proto are believed"),
+    ] = ()
+    unauthenticated_timeout: Annotated[
+        float, Meta(gt=0, description="seconds a connection may stay without a valid token")
+    ] = 30.0
+    handshake_timeout: Annotated[float, Meta(gt=0, description="seconds for the whole opening handshake")] = (
+        10.0
+    )
+    handshake_bytes: Annotated[int, Meta(ge=1024, description="longest request line with its headers")] = 16_384
+    keepalive_interval: Annotated[
+        float, Meta(gt=0, description="seconds of silence before a WebSocket ping")
+    ] = 30.0
+    keepalive_timeout: Annotated[
+        float, Meta(gt=0, description="seconds a ping may stay unanswered before 4408")
+    ] = 20.0
+
+
+class Operations(_Section, frozen=True):
+    """[operations]: for those who run it."""
+
+    listen: Annotated[str, Meta(description="endpoint of /healthz, /readyz and /metrics; empty: off")] = (
+        "tcp:8081:interface=127.0.0.1"
+    )
+    drain_seconds: Annotated[
+        float, Meta(ge=0, description="over which a stopping server closes its connections")
+    ] = 10.0
+    log_format: Annotated[Literal["text", "json"], Meta(description="text, or json lines")] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warn", "error"], Meta(description="the least that is logged")
+    ] = "info"
+
+
+class Support(_Section, frozen=True):
+    """[support]: customers talk to operators."""
+
+    enabled: Annotated[bool, Meta(description="serve it")] = True
+    message_bytes: Annotated[int, Meta(ge=0, description="longest message; 0: as [limits] says")] = 0
+    push_id: Annotated[
+        Literal["null", "message_id"],
+        Meta(description="id of a push: null as in JSON-RPC 1.0, or as the sample draws it"),
+    ] = "null"
+
+
+class Settings(_Section, frozen=True):
+    """Everything that can be set."""
+
+    state_dir: Annotated[
+        str,
+        Meta(description="secrets, and the default database: sqlite:///<state_dir>/realtime.db"),
+    ] = "var"
+    listen: Annotated[tuple[Listen, ...], Meta(min_length=1)] = (Listen(),)
+    database: Database = Database()
+    auth: Auth = Auth()
+    limits: Limits = Limits()
+    operations: Operations = Operations()
+    support: Support = Support()
+
+
+def load(
+    path: str | Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the settings.
+
+    ``path`` names a TOML file, ``environment`` is ``os.environ`` or the like, and ``options`` is a
+    tree of the file's shape with what the command line says (``{"database": {"url": …}}``).
+    Raises :class:`ConfigurationError`.
+    """
+    tree: dict[str, Any] = {} if path is None else _read(path)
+    _merge(tree, _from_environment(environment or {}))
+    _merge(tree, options or {})
+    state_dir = tree.get("state_dir")
+    database = tree.setdefault("database", {})
+    if isinstance(state_dir, str) and isinstance(database, dict):
+        database.setdefault("url", f"sqlite:///{Path(state_dir) / 'realtime.db'}")
+    try:
+        settings = msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(_in_one_line(str(error))) from None
+    _check(settings)
+    return settings
+
+
+def render(settings: Settings) -> str:
+    """Return a TOML file that says what ``settings`` says, each key with its meaning beside it."""
+    lines = ["# Every setting and its default. What is left out keeps its default."]
+    hints = get_type_hints(Settings, include_extras=True)
+    lines += ["", _line("state_dir", settings.state_dir, hints["state_dir"])]
+    for section in (*settings.listen, *(getattr(settings, name) for name in _section_names())):
+        heading, _, meaning = (type(section).__doc__ or "").partition(": ")
+        lines += ["", f"{heading:<40}# {meaning.rstrip('.')}", *_lines(section)]
+    return "\n".join(lines) + "\n"
+
+
+def _section_names() -> list[str]:
+    hints = get_type_hints(Settings)
+    return [name for name, hint in hints.items() if isinstance(hint, type) and hint is not str]
+
+
+def _lines(section: Struct) -> list[str]:
+    hints = get_type_hints(type(section), include_extras=True)
+    return [_line(name, getattr(section, name), hints[name]) for name in section.__struct_fields__]
+
+
+def _line(name: str, value: object, hint: Any) -> str:
+    # A JSON text, a JSON list of texts, a number and a bool are the same in TOML; but for one sign.
+    json = msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+    assignment = f"{name} = {json}"
+    return f"{assignment:<39} # {_meaning(hint)}"
+
+
+def _meaning(hint: Any) -> str:
+    return next(meta.description for meta in get_args(hint) if isinstance(meta, Meta)) or ""
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: not UTF-8 text") from None
+    except (ValueError, RecursionError) as error:  # what it can't parse, and what it gives up on
+        place = re.search(r" \(at .*\)$", str(error))
+        raise ConfigurationError(f"{path}: not TOML{place.group() if place else ''}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    hints = get_type_hints(Settings)
+    for variable, text in environment.items():
+        if not variable.startswith("REALTIME_"):
+            continue
+        name = variable.removeprefix("REALTIME_").lower()
+        if name == "state_dir":
+            tree["state_dir"] = text
+        elif name == "listen":
+            tree["listen"] = [{"endpoint": endpoint} for endpoint in text.split()]
+        else:
+            section, _, key = name.partition("_")
+            if section not in _section_names():
+                continue
+            keys = get_type_hints(hints[section])
+            if key not in keys:
+                raise ConfigurationError(f"{variable}: no such setting")
+            tree.setdefault(section, {})[key] = _from_text(variable, text, keys[key])
+    return tree
+
+
+def _from_text(variable: str, text: str, kind: Any) -> Any:
+    """Read a variable's text as the type of its setting; items of a list stand between commas."""
+    if kind == tuple[str, ...]:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{variable}: {_in_one_line(str(error))}") from None
+
+
+def _merge(tree: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        below = tree.get(key)
+        if isinstance(below, dict) and isinstance(value, Mapping):
+            _merge(below, value)
+        else:
+            tree[key] = value
+
+
+_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+
+
+def _in_one_line(error: str) -> str:
+    match = cast("re.Match[str]", _WHERE.match(error))
+    where, what = match["where"] or "", match["what"]
+    unknown = _UNKNOWN.match(what)
+    if unknown:
+        key = ".".join(part for part in (where, unknown["field"]) if part)
+        return f"{' '.join(key.split())}: no such setting"
+    what = re.sub(r"^Invalid enum value .*", "not one of the values it may have", what)
+    what = what[:1].lower() + what[1:]
+    return f"{where}: {what}" if where else what
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what is well-formed but can't work."""
+    for section in _section_names():
+        for key, value in msgspec.structs.asdict(getattr(settings, section)).items():
+            if isinstance(value, float) and math.isinf(value):  # no timer can wait that long
+                raise ConfigurationError(f"{section}.{key}: must be finite")
+    auth = settings.auth
+    if not auth.algorithms or any(name.lower() == "none" for name in auth.algorithms):
+        raise ConfigurationError('auth.algorithms: at least one, and never "none"')
+    if auth.public_key_file and auth.jwks_url:
+        raise ConfigurationError("auth.jwks_url: auth.public_key_file is set already")
+    if auth.issuer and not (auth.public_key_file or auth.jwks_url):
+        raise ConfigurationError("auth.issuer: needs auth.public_key_file or auth.jwks_url")
+    if (auth.public_key_file or auth.jwks_url) and not auth.issuer:
+        raise ConfigurationError("auth.issuer: must name whose tokens the public key checks")
+    for index, listen in enumerate(settings.listen):
+        if listen.protocol and not getattr(settings, listen.protocol).enabled:
+            raise ConfigurationError(f"listen[{index}].protocol: {listen.protocol} is not enabled")
