@@ -1,0 +1,399 @@
+"""One client's WebSocket connection: the base class of every protocol's own.
+
+Autobahn checks the handshake and parses the frames. This class adds the rules that hold for all
+protocols, and narrows what a protocol has to know to three events and three verbs:
+
+    opened(handshake)           the handshake is done
+    received(payload, binary)   one whole message, within the rate
+    ended()                     it is over: closed by either side or lost; called once after opened
+
+    send(payload)               one text message
+    send_frame(frame)           a frame built by ``frames``, shared by many receivers
+    close(code)                 the closing handshake, with a code of the one table
+
+Time is the clock's that was handed in. Autobahn's own timers (which run on a clock of their own)
+are off, and so is its logging, which formats arguments of lines that nobody asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from http import HTTPStatus
+from typing import Any, NoReturn, cast
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from realtime.closing import CloseCode
+from realtime.websocket import frames
+from realtime.websocket.factory import ConnectionFactory
+from realtime.websocket.handshake import Handshake
+from realtime.websocket.outgoing import Outgoing
+
+_numbers = itertools.count(1)
+
+# What str.splitlines, by which Autobahn takes a head apart, counts as the end of a line beside CR LF.
+# A client could write a header with it that the proxy before us did not see; and the last of these
+# bytes is a part of many letters in UTF-8.
+_NOT_LINE_ENDS = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e\x85]")
+
+_SMALL_FRAGMENT = 1024
+"""Bytes. A shorter part of a message costs as much as a message does, and counts as one."""
+
+_NO_CODE = 1005
+"""Stands for the code of a close frame that has none (RFC 6455, section 7.1.5)."""
+
+_OF_THE_HANDSHAKE = (
+    *("http_request_data", "http_status_line", "http_headers", "http_request_uri"),
+    *("http_request_path", "http_request_params", "http_request_host", "http_response_data"),
+    *("websocket_origin", "websocket_protocols", "websocket_extensions", "_wskey"),
+)
+"""What Autobahn keeps of a handshake for as long as the connection lives."""
+
+
+class _Silent:
+    """Stands in for Autobahn's logger: who connects and why it ends is logged here, in one line."""
+
+    def _ignore(self, *args: object, **kwargs: object) -> None:
+        pass
+
+    debug = trace = info = warn = error = failure = critical = _ignore
+
+
+class Connection(WebSocketServerProtocol):
+    """A WebSocket connection under the rules of its factory.
+
+    ``number`` is the connection's own within the process, for log lines. ``heard`` is when anything
+    last came from the peer.
+    """
+
+    factory: ConnectionFactory
+    transport: Any  # a TCP, UNIX or TLS transport, from connectionMade on
+    log = _Silent()
+    _log = Logger()
+
+    number = 0
+    heard = 0.0
+    keepalive_slot = 0
+    handshake: Handshake | None = None
+    _address: str | None = None
+    _user_id: int | None = None
+    _outgoing: Outgoing | None = None
+    _timer: IDelayedCall | None = None
+    _drained = 0.0
+    _is_open = False
+
+    # -- for the protocols to override ---------------------------------------------------------
+
+    def accept(self, handshake: Handshake) -> None:
+        """Judge the handshake before the upgrade; :meth:`refuse` answers with an HTTP error."""
+
+    def opened(self, handshake: Handshake) -> None:
+        """The connection is open."""
+
+    def received(self, payload: bytes, binary: bool) -> None:
+        """One whole message came, within the rate."""
+
+    def exceeded(self, payload: bytes, binary: bool) -> None:
+        """One whole message came, beyond the rate; a protocol may have an error for it."""
+        self.close(CloseCode.TOO_MANY_REQUESTS)
+
+    def ended(self) -> None:
+        """The connection was open and is over; nothing more can be sent."""
+
+    # -- for the protocols to call -------------------------------------------------------------
+
+    def send(self, payload: bytes) -> None:
+        """Send a text message, ``payload`` in UTF-8; nothing once the connection is over."""
+        self.send_frame(frames.text(payload))
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a frame as it is; nothing once the connection is over."""
+        if self._is_open and self._outgoing is not None:
+            self.factory.messages_sent.inc()
+            self._outgoing.write(frame)
+
+    def close(self, code: CloseCode) -> None:
+        """Close with ``code``; a peer that does not answer is cut after ``closing_timeout``."""
+        if self._is_open:
+            self.sendCloseFrame(code=int(code), reasonUtf8=code.reason.encode())
+
+    def close_going_away(self) -> None:
+        """Close because the server stops."""
+        self.close(CloseCode.GOING_AWAY)
+
+    def abort(self) -> None:
+        """Cut the connection without a word, whatever state it is in."""
+        self.wasClean = False
+        self.state = self.STATE_CLOSED
+        self.transport.abortConnection()
+
+    def identify(self, user_id: int) -> bool:
+        """Count the connection for its user and end its unauthenticated time.
+
+        Returns ``False``, after closing with 4429, if the user has too many connections already.
+        """
+        if not self._is_open:
+            return False
+        if self._user_id is None:
+            if not self.factory.admission.identify(user_id):
+                self.factory.count_refused("connections")
+                self.close(CloseCode.TOO_MANY_REQUESTS)
+                return False
+            self._user_id = user_id
+            self._set_timer(None)
+        return True
+
+    def refuse(self, status: int) -> NoReturn:
+        """Answer the handshake with an HTTP status (in :meth:`accept`)."""
+        raise ConnectionDeny(status, "")
+
+    # -- opening -------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Begin to wait for the handshake."""
+        super().connectionMade()
+        self.number = next(_numbers)
+        rules = self.factory.rules
+        self._outgoing = Outgoing(self.transport, self.factory.turn, rules.send_buffer_bytes, self._too_slow)
+        self._set_timer(rules.handshake_timeout)
+
+    def onConnect(self, request: ConnectionRequest) -> tuple[str | None, dict[str, str]]:
+        """Judge a handshake that is a correct one, and choose the subprotocol."""
+        factory = self.factory
+        handshake = Handshake.read(request, factory.handshakes, self._peer_host())
+        if not factory.handshakes.origins.allows(handshake.origin, handshake.headers.get("host")):
+            factory.count_refused("origin")
+            self.refuse(403)
+        if not factory.admission.admit(self, handshake.address):
+            factory.count_refused("connections")
+            self.refuse(429)
+        self._address = handshake.address
+        try:
+            self.accept(handshake)
+        except ConnectionDeny:
+            raise
+        except Exception:
+            self._failed()
+            self.refuse(500)
+        self.handshake = handshake
+        return handshake.choose_subprotocol(factory.subprotocols), {}
+
+    def onOpen(self) -> None:
+        """Start what runs while the connection is open."""
+        handshake, self.handshake = cast(Handshake, self.handshake), None
+        for name in _OF_THE_HANDSHAKE:
+            self.__dict__.pop(name, None)
+        self._is_open = True
+        self.heard = self.factory.clock.seconds()
+        self.factory.keepalive.watch(self)
+        self.transport.registerProducer(self._outgoing, True)
+        self._set_timer(self.factory.rules.unauthenticated_timeout)
+        self.factory.count_opened()
+        self._log.debug(
+            "{protocol}: connection {connection} opened by {address}",
+            protocol=self.factory.name,
+            connection=self.number,
+            address=handshake.address,
+        )
+        self._call(self.opened, handshake)
+
+    def processHandshake(self) -> None:
+        """Take a head whose lines end with CR LF alone."""
+        head, end, rest = self.data.partition(b"\r\n\r\n")
+        if end:
+            self.data = _NOT_LINE_ENDS.sub(b"?", head) + end + rest
+            super().processHandshake()
+
+    def _peer_host(self) -> str:
+        # A UNIX socket's peer has no host: it is whoever may open the socket, the proxy.
+        return cast(str, getattr(self.transport.getPeer(), "host", "127.0.0.1"))
+
+    # -- receiving -----------------------------------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes from the transport; none once it is to be closed."""
+        if self.state != self.STATE_CLOSED:
+            self._dataReceived(data)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Hold small parts of a message against the rate: by their number they would get round it."""
+        if length < _SMALL_FRAGMENT and not self.current_frame.fin:
+            self._within_rate()
+        super().onMessageFrameBegin(length)
+
+    def onMessageEnd(self) -> None:
+        """Take a whole message from the frame parser."""
+        data, self.message_data = self.message_data, []
+        if self._is_open and not self.failedByMe:
+            self.onMessage(data[0] if len(data) == 1 else b"".join(data), self.message_is_binary)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Hold a message against the rate and pass it on."""
+        factory = self.factory
+        now = self.heard = factory.clock.seconds()
+        factory.messages_received.inc()
+        drained = factory.rules.rate.use(self._drained, now)
+        if drained is not None:
+            self._drained = drained
+            self._call(self.received, payload, isBinary)
+        else:
+            factory.count_refused("rate")
+            self._call(self.exceeded, payload, isBinary)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer a ping, within the rate: each costs an answer."""
+        if self._within_rate():
+            self.sendPong(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """Note that the peer lives."""
+        self._within_rate()
+
+    def _within_rate(self) -> bool:
+        """Hold a frame that is no message against the rate; closes and returns false beyond it."""
+        now = self.heard = self.factory.clock.seconds()
+        drained = self.factory.rules.rate.use(self._drained, now)
+        if drained is not None:
+            self._drained = drained
+            return True
+        if self._is_open:
+            self.factory.count_refused("rate")
+            self.close(CloseCode.TOO_MANY_REQUESTS)
+        return False
+
+    def _call(self, method: Any, *arguments: object) -> None:
+        """Call the protocol; a fault in it is ours, and ends this connection alone."""
+        try:
+            method(*arguments)
+        except Exception:
+            self._failed()
+            self.close(CloseCode.TRY_AGAIN_LATER)
+
+    def _failed(self) -> None:
+        self._log.failure(
+            "{protocol}: connection {connection} failed",
+            protocol=self.factory.name,
+            connection=self.number,
+        )
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Take bytes from Autobahn: handshake and control frames keep their place in the queue."""
+        if self._outgoing is not None:
+            self._outgoing.write(data)
+
+    def ask_alive(self) -> None:
+        """Send a ping, whose pong shows that the peer lives."""
+        if self._is_open:
+            self.sendData(frames.ping())
+
+    def presumed_dead(self) -> None:
+        """End a connection that stayed silent after a ping."""
+        self.close(CloseCode.NO_PONG)
+
+    def _too_slow(self) -> None:
+        """End a connection whose reader leaves too much unread; what waits for it is dropped."""
+        self.factory.count_refused("slow-reader")
+        if self._outgoing is not None:
+            self._outgoing.discard()
+        self.close(CloseCode.SLOW_READER)
+
+    # -- closing -------------------------------------------------------------------------------
+
+    def sendCloseFrame(
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
+    ) -> None:
+        """Send a close frame, and end the connection for the protocol at once.
+
+        All ways to close lead here: ours, Autobahn's for a protocol violation, and the answer to
+        the peer's close frame.
+        """
+        if self.state != self.STATE_OPEN:
+            return
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+        self._set_timer(self.factory.rules.closing_timeout)
+        self._end((self.remoteCloseCode or _NO_CODE) if isReply else code)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Close the transport, which is cut if it can't be flushed within ``closing_timeout``.
+
+        Never at once, though Autobahn asks for that at the end of a closing handshake: our own close
+        frame may still wait for the end of the turn.
+        """
+        if self._outgoing is not None:
+            self._outgoing.flush(forced=True)
+        super().dropConnection(abort=False)
+        if self._address is not None:
+            self._set_timer(self.factory.rules.closing_timeout)
+
+    def _protocol_violation(self, reason: str) -> bool:
+        """Fail the connection, and read no further: Autobahn would keep a control frame of any size."""
+        super()._protocol_violation(reason)
+        return True
+
+    def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
+        """Fail the connection for a message that is too big."""
+        self.factory.count_refused("size")
+        super()._max_message_size_exceeded(msg_size, max_msg_size, reason)
+
+    def failHandshake(
+        self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
+    ) -> None:
+        """Answer a handshake with an HTTP error, in full.
+
+        Autobahn's reason may hold parts of the request, a token among them: the standard phrase
+        goes out instead, and nothing is logged.
+        """
+        headers = [("Content-Length", "0"), ("Connection", "close"), *(responseHeaders or [])]
+        self.sendHttpErrorResponse(code, HTTPStatus(code).phrase, headers)
+        self.dropConnection(abort=False)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Let go of everything."""
+        self._connectionLost(str(reason.value))
+        self._end(None)
+        self._set_timer(None)
+        if self._outgoing is not None:
+            self._outgoing.stopProducing()
+            self._outgoing = None
+        if self._address is not None:
+            self.factory.admission.leave(self, self._address, self._user_id)
+            self._address = None
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """Nothing: :meth:`connectionLost` does it."""
+
+    def _end(self, code: int | None) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        self.factory.keepalive.forget(self)
+        self.factory.count_closed(code)
+        self._log.debug(
+            "{protocol}: connection {connection} closed with {code}",
+            protocol=self.factory.name,
+            connection=self.number,
+            code=code,
+        )
+        self._call(self.ended)
+
+    def _set_timer(self, seconds: float | None) -> None:
+        """Replace the one time limit that a connection is under at any moment."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.factory.clock.callLater(seconds, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        if self._is_open:
+            self.factory.count_refused("unauthenticated")
+            self.close(CloseCode.NOT_AUTHENTICATED)
+        else:
+            self.abort()
