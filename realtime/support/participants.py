@@ -1,0 +1,217 @@
+"""What the two sides of a support conversation have in common: how they are shown what is said.
+
+A participant is one authenticated connection's. It listens before it reads what there is (so that
+nothing falls between the two), shows that, and from then on what it hears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from realtime.accounts.store import User
+from realtime.cluster.bus import Subscription
+from realtime.storage.errors import StorageUnavailable
+from realtime.support import messages
+from realtime.support.desk import Changed, Desk, Posted, as_customer_sees
+from realtime.support.messages import Message, parameters
+from realtime.support.store import LATEST
+
+Result = dict[str, Any]
+Method = Callable[[Any, Any], Deferred[Result]]
+"""Takes the participant and the parameters; raises `Refused`, at once or by its Deferred."""
+
+
+class Refused(Exception):
+    """A request is answered with an error of the table."""
+
+    def __init__(self, error: messages.Error) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Pushes:
+    """Encodes what is pushed: once for each form, however many connections get it.
+
+    ``with_id`` makes the id of a push its message's, as the document's sample draws it; otherwise it
+    is null, so that it can't be taken for the answer to a request.
+    """
+
+    def __init__(self, *, with_id: bool) -> None:
+        self._with_id = with_id
+        self._last: dict[str, tuple[object, bytes]] = {}
+
+    def customer(self, posted: Posted) -> bytes:
+        """Return the push of a message to its customer."""
+        return self._once("customer", posted, lambda: as_customer_sees(posted.message))
+
+    def operator(self, posted: Posted) -> bytes:
+        """Return the push of a message to an operator."""
+        return self._once("operator", posted, lambda: posted.message)
+
+    def changed(self, changed: Changed) -> bytes:
+        """Return the push of a changed conversation to an operator."""
+        last = self._last.get("changed")
+        if last is None or last[0] is not changed:
+            push = messages.encode_push({"conversation": changed.conversation}, None)
+            last = self._last["changed"] = changed, push
+        return last[1]
+
+    def _once(self, form: str, posted: Posted, message: Callable[[], Message]) -> bytes:
+        # A message goes to all its receivers in one turn, so remembering the last one is enough.
+        last = self._last.get(form)
+        if last is None or last[0] is not posted:
+            push_id = posted.message.message_id if self._with_id else None
+            push = messages.encode_push({"message": message()}, push_id)
+            last = self._last[form] = posted, push
+        return last[1]
+
+
+class Shown:
+    """The ids of the messages that a connection has been shown, of the last ``most`` of them."""
+
+    __slots__ = ("_forgotten", "_ids", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._ids: dict[int, None] = {}
+        self._forgotten = 0
+
+    def add(self, message_id: int) -> None:
+        """Remember one."""
+        self._ids[message_id] = None
+        if len(self._ids) > self._most:
+            oldest = next(iter(self._ids))
+            del self._ids[oldest]
+            self._forgotten = max(self._forgotten, oldest)
+
+    def __contains__(self, message_id: int) -> bool:
+        """Whether it was shown, as far as is remembered."""
+        return message_id in self._ids
+
+    def missed(self, found: Iterable[Message]) -> list[Message]:
+        """Return those of ``found`` that were not shown and are not older than memory reaches."""
+        return [
+            message
+            for message in found
+            if message.message_id not in self._ids and message.message_id > self._forgotten
+        ]
+
+
+class Outlet(Protocol):
+    """The way to the client."""
+
+    origin: str
+    """Names the connection in what it says, so that it does not hear itself."""
+
+    def send(self, payload: bytes) -> None:
+        """Send a text message."""
+
+
+class Participant:
+    """What customers and operators have in common."""
+
+    methods: ClassVar[Mapping[str, Method]]
+    _remembered: ClassVar[int]
+    _log = Logger()
+
+    def __init__(self, user: User, outlet: Outlet, desk: Desk, pushes: Pushes, history_bytes: int) -> None:
+        self.user = user
+        self._outlet = outlet
+        self._desk = desk
+        self._pushes = pushes
+        self._history_bytes = history_bytes
+        self._shown = Shown(self._remembered)
+        self._collected: list[Posted] | None = []
+        self._subscriptions: list[Subscription] = []
+
+    # -- for each side to say ------------------------------------------------------------------
+
+    def _listen(self) -> Subscription:
+        raise NotImplementedError
+
+    def _read(self) -> Deferred[Any]:
+        raise NotImplementedError
+
+    def _concerns(self, posted: Posted) -> bool:
+        """Take note of a message; whether it is to be shown here."""
+        raise NotImplementedError
+
+    def _encode(self, posted: Posted) -> bytes:
+        raise NotImplementedError
+
+    # -- the same for both ---------------------------------------------------------------------
+
+    async def follow(self) -> list[Message]:
+        """Begin to listen, then read what there is; what is heard meanwhile is collected."""
+        subscription = self._listen()
+        self._subscriptions.append(subscription)
+        await subscription.active
+        return await self.read()
+
+    async def read(self) -> list[Message]:
+        """Return what a client is shown when it authenticates, in order of time."""
+        return messages.newest_that_fit(await self._read(), self._history_bytes)
+
+    def begin(self, found: list[Message]) -> None:
+        """``found`` has been shown: go on with what was collected, then with what is heard."""
+        for message in found:
+            self._shown.add(message.message_id)
+        collected, self._collected = self._collected or [], None
+        for posted in collected:
+            self._heard(posted)
+
+    def end(self) -> None:
+        """Hear nothing more."""
+        for subscription in self._subscriptions:
+            subscription.cancel()
+        self._subscriptions.clear()
+        self._collected = None
+
+    def _heard(self, posted: Posted) -> None:
+        if self._collected is not None:
+            self._collected.append(posted)
+        elif posted.message.message_id not in self._shown and self._concerns(posted):
+            # (Shown already: what was read can be newer than what has been heard.)
+            self._shown.add(posted.message.message_id)
+            self._outlet.send(self._encode(posted))
+
+    def _gap(self) -> None:
+        """Messages may have been lost on the way here: look into the database for them."""
+        if self._collected is None:
+            self._collected = []
+            Deferred.fromCoroutine(self._catch_up()).addErrback(self._catching_up_failed)
+
+    async def _catch_up(self) -> None:
+        found = await self.read()
+        if self._subscriptions:
+            for message in self._shown.missed(found):
+                self._outlet.send(messages.encode_push({"message": message}, None))
+            self.begin(found)
+
+    def _catching_up_failed(self, failure: Failure) -> None:
+        if not failure.check(StorageUnavailable):
+            self._log.failure("support: a connection could not catch up", failure)
+        self.begin([])
+
+    def _history_limits(self, before: int | None, count: int | None) -> tuple[int, int]:
+        before = LATEST if before is None else before
+        count = messages.MESSAGES_AT_ONCE if count is None else count
+        if before < 1 or count < 1:
+            raise Refused(messages.INCORRECT_ARGUMENT)
+        return min(before, LATEST), min(count, messages.MESSAGES_AT_ONCE)
+
+    def _as_result(self, found: list[Any]) -> Result:
+        return {"messages": messages.newest_that_fit(found, self._history_bytes) or None}
+
+
+def expect(params: Any, *types: type, optional: int = 0) -> list[Any]:
+    """Return the parameters of a request (see `messages.parameters`), or refuse it."""
+    values = parameters(params, *types, optional=optional)
+    if values is None:
+        raise Refused(messages.INCORRECT_ARGUMENT)
+    return values
