@@ -1,0 +1,206 @@
+"""The ``realtime`` command: accounts, tokens, migrations and settings, beside a running daemon or not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import click
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+
+from realtime import __version__, config
+from realtime.accounts.authentication import token_of
+from realtime.accounts.passwords import Passwords
+from realtime.accounts.store import Account, AccountStore
+from realtime.storage.errors import Conflict, StorageError
+from realtime.storage.migrate import migrate as migrate_database
+
+
+class _Context:
+    """The settings that the command works with, read when they are first needed."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+
+    def settings(self) -> config.Settings:
+        return _settings(self._path)
+
+    def run(self, work: Callable[[AccountStore, Passwords], Awaitable[None]]) -> None:
+        """Run ``work`` with the accounts of the database, which is migrated first."""
+        from realtime import wiring  # not for commands that need no database
+
+        settings = self.settings()
+        _migrate(settings)
+
+        async def main(reactor: Any) -> None:
+            database = wiring.open_database(settings, reactor)
+            passwords = wiring.password_checker(settings, reactor)
+            await database.start()
+            passwords.start()
+            try:
+                await work(AccountStore(database), passwords)
+            except (StorageError, ValueError) as error:
+                _fail(str(error))
+            finally:
+                await passwords.stop()
+                await database.stop()
+
+        react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
+
+
+@click.group()
+@click.option("--config", "path", type=click.Path(), help="TOML file with the settings.")
+@click.version_option(__version__)
+@click.pass_context
+def main(context: click.Context, path: str | None) -> None:
+    """Manage the accounts and the settings of a realtime server."""
+    context.obj = _Context(path)
+
+
+@main.command("check-config")
+@click.argument("path", type=click.Path())
+def check_config(path: str) -> None:
+    """Say whether the server would start with the settings in PATH."""
+    from twisted.internet import reactor
+
+    from realtime import wiring
+
+    try:
+        wiring.check(config.load(path, environment=os.environ), reactor)
+    except config.ConfigurationError as error:
+        _fail(str(error))
+    click.echo(f"{path}: good")
+
+
+@main.command("default-config")
+def default_config() -> None:
+    """Print every setting with its default and its meaning."""
+    click.echo(config.render(config.Settings()), nl=False)
+
+
+@main.command()
+@click.pass_obj
+def migrate(context: _Context) -> None:
+    """Bring the database to the state that this version needs."""
+    _migrate(context.settings())
+    click.echo("the database is up to date")
+
+
+@main.group()
+def user() -> None:
+    """Manage accounts."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--admin", is_flag=True, help="An operator, who may manage others.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.pass_obj
+def user_add(context: _Context, name: str, admin: bool, password_stdin: bool) -> None:
+    """Add an account."""
+    password = _ask_password(from_stdin=password_stdin)
+
+    async def work(accounts: AccountStore, passwords: Passwords) -> None:
+        try:
+            added = await accounts.add(name, await passwords.hash(password), is_admin=admin)
+        except Conflict:
+            _fail(f"there is a user {name} already")
+        click.echo(f"user {added.id}: {added.name}")
+
+    context.run(work)
+
+
+@user.command("password")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.pass_obj
+def user_password(context: _Context, name: str, password_stdin: bool) -> None:
+    """Change a password, which ends the tokens that the user has from this server."""
+    password = _ask_password(from_stdin=password_stdin)
+
+    async def work(accounts: AccountStore, passwords: Passwords) -> None:
+        account = await _find(accounts, name)
+        await accounts.set_password(account.user.id, await passwords.hash(password))
+        click.echo(f"the password of {name} is changed")
+
+    context.run(work)
+
+
+@user.command("list")
+@click.pass_obj
+def user_list(context: _Context) -> None:
+    """List all accounts: id, name, and "admin" for operators."""
+
+    async def work(accounts: AccountStore, passwords: Passwords) -> None:
+        for account in await accounts.all():
+            who = account.user
+            click.echo(f"{who.id}\t{who.name}\t{'admin' if who.is_admin else ''}".rstrip())
+
+    context.run(work)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--revoke", is_flag=True, help="End all tokens of the user instead.")
+@click.pass_obj
+def token(context: _Context, name: str, revoke: bool) -> None:
+    """Print a token for the user NAME, which every protocol accepts."""
+    from twisted.internet import reactor
+
+    from realtime import wiring
+
+    signer = None
+    if not revoke:
+        try:
+            signer = wiring.token_signer(context.settings(), reactor.seconds)
+        except ValueError as error:
+            _fail(str(error))
+
+    async def work(accounts: AccountStore, passwords: Passwords) -> None:
+        account = await _find(accounts, name)
+        if signer is None:
+            await accounts.revoke(account.user.id)
+            click.echo(f"the tokens of {name} are revoked")
+            return
+        value = await accounts.token_for(account.user.id)
+        if value is None:
+            _fail(f"there is no user {name}")
+        click.echo(token_of(account.user, value, signer))
+
+    context.run(work)
+
+
+def _settings(path: str | None) -> config.Settings:
+    try:
+        return config.load(path, environment=os.environ)
+    except config.ConfigurationError as error:
+        _fail(str(error))
+
+
+def _migrate(settings: config.Settings) -> None:
+    try:
+        migrate_database(settings.database.url, log=lambda line: click.echo(line, err=True))
+    except (StorageError, ValueError) as error:
+        _fail(str(error))
+
+
+def _ask_password(*, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
+
+
+async def _find(accounts: AccountStore, name: str) -> Account:
+    account = await accounts.by_name(name)
+    if account is None:
+        _fail(f"there is no user {name}")
+    return account
+
+
+def _fail(reason: str) -> NoReturn:
+    click.echo(f"realtime: {reason}", err=True)
+    raise SystemExit(1)

@@ -1,0 +1,304 @@
+"""Builds every part of the daemon once, from the settings.
+
+The one module that knows all the others. Parts get what they need as constructor arguments; nothing here
+is reached from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
+from twisted.web.client import Agent
+from twisted.web.resource import IResource
+
+from realtime.accounts.authentication import Authenticator, SignIn
+from realtime.accounts.issuers import OutsideIssuer
+from realtime.accounts.keysets import KeySource, PublicKeyFile, RemoteKeySet
+from realtime.accounts.passwords import Passwords
+from realtime.accounts.secrets import load_secret
+from realtime.accounts.store import AccountStore
+from realtime.accounts.tokens import TokenSigner
+from realtime.cluster.bus import MemoryBus
+from realtime.cluster.leases import MemoryLeases
+from realtime.cluster.presence import MemoryPresence
+from realtime.config import Auth, ConfigurationError, Limits, Settings
+from realtime.daemon import Daemon, Listener
+from realtime.http.address import TrustedProxies
+from realtime.http.credentials import TokenPlaces
+from realtime.http.origins import OriginPolicy
+from realtime.limiting import Rate, Throttle
+from realtime.operations.health import Health
+from realtime.operations.metrics import Metrics
+from realtime.operations.site import OperationsSite
+from realtime.storage.commit import Committed
+from realtime.storage.database import Database
+from realtime.storage.migrate import migrate
+from realtime.support.desk import Desk
+from realtime.support.participants import Pushes
+from realtime.support.protocol import SupportFactory
+from realtime.support.session import Parts
+from realtime.support.store import SupportStore
+from realtime.web.home import HomeResource
+from realtime.web.sharing import Sharing
+from realtime.web.sign_in import SignInResource
+from realtime.web.site import WebSite, tree
+from realtime.web.upgrade import UpgradeResource
+from realtime.websocket.admission import Admission
+from realtime.websocket.factory import ConnectionFactory, Rules, Surroundings
+from realtime.websocket.front_door import FrontDoorFactory
+from realtime.websocket.handshake import HandshakePolicy
+from realtime.websocket.keepalive import Keepalive
+from realtime.websocket.outgoing import Turn
+
+
+def build(settings: Settings, reactor: Any, *, demo: bool = False) -> Daemon:
+    """Build the daemon. Nothing is opened or started, but the signing secret is made if absent.
+
+    Raises :class:`ConfigurationError` with one line that names the setting that can't be used.
+    """
+    try:
+        return _Parts(settings, reactor).daemon(demo=demo)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def check(settings: Settings, reactor: Any) -> None:
+    """Find the faults that :func:`build` would find, without making or starting anything.
+
+    Raises :class:`ConfigurationError`.
+    """
+    try:
+        open_database(settings, reactor)
+        _origins_and_proxies(settings)
+        _outside_issuer(settings.auth, reactor)
+        if settings.auth.jwt_secret or settings.auth.jwt_secret_file:
+            token_signer(settings, reactor.seconds)
+        for where in (*(each.endpoint for each in settings.listen), settings.operations.listen):
+            if where:
+                _endpoint(where, reactor)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def open_database(settings: Settings, reactor: Any, committed: Committed | None = None) -> Database:
+    """Return the database of the settings, not started; ``committed`` is told of each commit."""
+    database = settings.database
+    return Database(
+        database.url,
+        reactor=reactor,
+        pool_size=database.pool_size,
+        waiting_writes=database.waiting_writes,
+        timeout=database.timeout,
+        committed=committed,
+    )
+
+
+def password_checker(settings: Settings, reactor: Any) -> Passwords:
+    """Return what hashes and checks passwords, not started."""
+    return Passwords(
+        reactor=reactor,
+        threads=settings.auth.password_threads,
+        rounds=settings.auth.bcrypt_rounds,
+    )
+
+
+def token_signer(settings: Settings, now: Callable[[], float]) -> TokenSigner:
+    """Return what signs and checks our own tokens; makes the secret if there is none."""
+    auth = settings.auth
+    secret = load_secret(
+        configured=auth.jwt_secret,
+        configured_file=auth.jwt_secret_file,
+        state_dir=Path(settings.state_dir),
+    )
+    return TokenSigner(secret, algorithms=auth.algorithms, ttl=auth.token_ttl, leeway=auth.leeway, now=now)
+
+
+class _Parts:
+    """What is built once and used by several."""
+
+    _log = Logger()
+
+    def __init__(self, settings: Settings, reactor: Any) -> None:
+        self.settings = settings
+        self.reactor = reactor
+        self.metrics = Metrics()
+        self.database = open_database(settings, reactor, self.metrics.count_commit)
+        self.metrics.database_writes_waiting.set_function(lambda: self.database.waiting_writes)
+        self.accounts = AccountStore(self.database)
+        self.passwords = password_checker(settings, reactor)
+        self.signer = token_signer(settings, reactor.seconds)
+        self.origins, self.proxies = _origins_and_proxies(settings)
+        self.authenticator = Authenticator(
+            accounts=self.accounts,
+            signer=self.signer,
+            outside=_outside_issuer(settings.auth, reactor),
+        )
+        self.bus = MemoryBus()
+        self.presence = MemoryPresence()
+        self.leases = MemoryLeases()
+        self.admission = Admission(
+            per_address=settings.limits.connections_per_ip,
+            per_user=settings.limits.connections_per_user,
+        )
+
+    def daemon(self, *, demo: bool) -> Daemon:
+        health = Health(self.reactor)
+        health.add_check("database", self.database.ping)
+        protocols = self._protocols()
+        sign_in = self._sign_in()
+        listeners = [
+            Listener(
+                each.endpoint,
+                _endpoint(each.endpoint, self.reactor),
+                self._front_door(protocols, each.protocol, sign_in),
+                each.protocol or ", ".join(protocols),
+            )
+            for each in self.settings.listen
+        ]
+        operations = self.settings.operations
+        if operations.listen:
+            site = OperationsSite(health, self.metrics, self.reactor)
+            listeners.append(
+                Listener(
+                    operations.listen,
+                    _endpoint(operations.listen, self.reactor),
+                    site,
+                    "health, metrics",
+                    stays=True,
+                )
+            )
+        return Daemon(
+            reactor=self.reactor,
+            listeners=listeners,
+            migrate=partial(migrate, self.settings.database.url, log=self._log.info),
+            database=self.database,
+            passwords=self.passwords,
+            accounts=self.accounts,
+            connections=self.admission,
+            health=health,
+            drain_seconds=operations.drain_seconds,
+            demo=demo,
+        )
+
+    def _protocols(self) -> Mapping[str, ConnectionFactory]:
+        settings, reactor = self.settings, self.reactor
+        surroundings = Surroundings(
+            clock=reactor,
+            turn=Turn(reactor),
+            keepalive=Keepalive(reactor, settings.limits.keepalive_interval, settings.limits.keepalive_timeout),
+            admission=self.admission,
+            handshakes=HandshakePolicy(
+                origins=self.origins,
+                proxies=self.proxies,
+                tokens=TokenPlaces(
+                    cookie_name=settings.auth.cookie_name,
+                    query_tokens=settings.auth.query_tokens,
+                    origins=self.origins,
+                ),
+            ),
+            metrics=self.metrics,
+        )
+        protocols: dict[str, ConnectionFactory] = {}
+        if settings.support.enabled:
+            desk = Desk(
+                store=SupportStore(self.database),
+                bus=self.bus,
+                presence=self.presence,
+                leases=self.leases,
+                clock=reactor,
+            )
+            parts = Parts(
+                authenticator=self.authenticator,
+                desk=desk,
+                pushes=Pushes(with_id=settings.support.push_id == "message_id"),
+                clock=reactor,
+                history_bytes=settings.limits.history_bytes,
+            )
+            rules = _rules(settings.limits, settings.support.message_bytes)
+            protocols["support"] = SupportFactory(surroundings, rules, parts)
+        return protocols
+
+    def _sign_in(self) -> SignInResource:
+        per_minute = self.settings.auth.sign_in_failures_per_minute
+        failures = Rate(per_minute / 60, per_minute)
+        sign_in = SignIn(
+            accounts=self.accounts,
+            passwords=self.passwords,
+            signer=self.signer,
+            names=Throttle(failures),
+            addresses=Throttle(failures),
+            clock=self.reactor,
+        )
+        return SignInResource(sign_in, self.proxies, Sharing(self.origins), self.metrics)
+
+    def _front_door(
+        self, protocols: Mapping[str, ConnectionFactory], alone: str, sign_in: IResource
+    ) -> FrontDoorFactory:
+        """Return the front door of a port that serves all protocols by path, or one alone."""
+        if alone:
+            routes = {"/": protocols[alone], f"/{alone}": protocols[alone]}
+        else:
+            routes = {f"/{name}": factory for name, factory in protocols.items()}
+        resources: dict[str, IResource] = {"v1/auth": sign_in}
+        for path, factory in routes.items():
+            if path != "/":
+                resources[path] = UpgradeResource(factory)
+        home = UpgradeResource(protocols[alone]) if alone else HomeResource(routes)
+        limits = self.settings.limits
+        return FrontDoorFactory(
+            routes,
+            WebSite(tree(resources, home), self.reactor),
+            self.reactor,
+            timeout=limits.handshake_timeout,
+            longest=limits.handshake_bytes,
+        )
+
+
+def _rules(limits: Limits, message_bytes: int) -> Rules:
+    return Rules(
+        message_bytes=message_bytes or limits.message_bytes,
+        rate=Rate(limits.messages_per_second, burst=2 * limits.messages_per_second),
+        send_buffer_bytes=limits.send_buffer_bytes,
+        handshake_timeout=limits.handshake_timeout,
+        unauthenticated_timeout=limits.unauthenticated_timeout,
+    )
+
+
+def _origins_and_proxies(settings: Settings) -> tuple[OriginPolicy, TrustedProxies]:
+    try:
+        proxies = TrustedProxies(settings.limits.trusted_proxies)
+    except ValueError:
+        raise ValueError("limits.trusted_proxies: not addresses or networks") from None
+    return OriginPolicy(settings.auth.origins), proxies
+
+
+def _outside_issuer(auth: Auth, reactor: Any) -> OutsideIssuer | None:
+    if not auth.issuer:
+        return None
+    keys: KeySource
+    if auth.public_key_file:
+        keys = PublicKeyFile(Path(auth.public_key_file))
+    else:
+        keys = RemoteKeySet(auth.jwks_url, agent=Agent(reactor), clock=reactor)
+    return OutsideIssuer(
+        issuer=auth.issuer,
+        audience=auth.audience,
+        algorithms=auth.algorithms,
+        user_id_claim=auth.user_id_claim,
+        user_name_claim=auth.user_name_claim,
+        leeway=auth.leeway,
+        keys=keys,
+        now=reactor.seconds,
+    )
+
+
+def _endpoint(where: str, reactor: Any) -> Any:
+    try:
+        return serverFromString(reactor, where)
+    except Exception:  # parsers of endpoints raise whatever they please
+        raise ValueError(f"listen: {where!r} is no server endpoint") from None
