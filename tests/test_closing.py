@@ -16,7 +16,7 @@ class CloseCodeTests(SynchronousTestCase):
     def test_a_code_is_a_number(self) -> None:
         """A code is the number that goes on the wire, and is found by it."""
         self.assertEqual(CloseCode.SLOW_READER, 4430)
-        self.assertIs(CloseCode(4401), CloseCode.NOT_AUTHENTICATED)
+        self.assertIs(CloseCode(4401), CloseCode.NOT_AUTHENTICATED)  # type: ignore[call-arg]
 
     def test_reasons_fit_into_a_frame(self) -> None:
         """Every reason is a text, its own, of at most the 123 bytes that a close frame has room for."""

@@ -59,7 +59,7 @@ class RateTests(SynchronousTestCase):
 
     def test_a_burst_is_whole(self) -> None:
         """As many uses as the burst says pass at one moment, and not one more; at any time of today."""
-        for per_second, burst in ((50.0, 100), (1 / 6, 10), (3.3, 7)):
+        for per_second, burst in ((50.0, 100), (40.0, 80), (5.0, 10), (1 / 6, 10), (3.3, 7)):
             rate, drained, passed = Rate(per_second, burst), 0.0, 0
             while (after := rate.use(drained, NOW)) is not None:
                 drained, passed = after, passed + 1

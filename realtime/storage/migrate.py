@@ -45,11 +45,14 @@ def migrate(url: str, *, log: Callable[[str], object]) -> None:
         path = Path(dialect.path)
         try:
             _create_file(path)
-            lock = sqlite_lock(path)
-            with lock:
+            with sqlite_lock(path):
+                with closing(sqlite3.connect(path, timeout=_TIMEOUT)) as connection:
+                    dialect.use_wal(connection)
                 _migrate(dialect, log, before=lambda revision: _copy_aside(path, revision, log))
         except OSError as error:
             raise StorageUnavailable(f"{dialect.where}: {error.strerror}") from error
+        except sqlite3.Error as error:
+            raise StorageUnavailable(f"{dialect.where}: {dialect.reason(error)}") from error
     else:
         _migrate(dialect, log, before=lambda revision: None)
 

@@ -57,7 +57,7 @@ class PostgreSQL(Dialect):
             raise ValueError(f"the database URL: {self.reason(error)}") from None
 
     def connect_arguments(self, timeout: float) -> dict[str, Any]:
-        """Libpq's parameters."""
+        """The parameters of libpq."""
         # libpq counts in whole seconds, and not under two.
         return {**self._arguments, "connect_timeout": max(2, math.ceil(timeout))}
 

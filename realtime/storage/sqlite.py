@@ -91,12 +91,20 @@ class SQLite(Dialect):
         return self.path
 
     def _configure(self, connection: Any, *, reading: bool, timeout: float) -> None:
-        # What was acknowledged survives a power cut: each commit is on the disk before it is answered.
-        connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
         if reading:
             connection.execute("PRAGMA query_only = ON")
+            return
+        self.use_wal(connection)
+        # What was acknowledged survives a power cut: each commit is on the disk before it is answered.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    def use_wal(self, connection: sqlite3.Connection) -> None:
+        """Sets the file's mode, which stays with it.
+
+        Nobody else may use the file while it changes, so the first time belongs under the migrations' lock.
+        """
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()
 
 
 class _Interrupter:

@@ -32,9 +32,13 @@ class HomeResource(Resource):
         lines = "".join(f"<li>WebSocket <code>{escape(path)}</code></li>\n" for path in paths)
         self._page = _PAGE.format(protocols=lines).encode()
 
-    def render_GET(self, request: Request) -> bytes:
-        """Return the page."""
+    def render(self, request: Request) -> bytes:
+        """Return the page; it can be read, and nothing else."""
+        if request.method not in (b"GET", b"HEAD"):
+            request.setResponseCode(405)
+            request.setHeader("allow", "GET, HEAD")
+            return b""
         request.setHeader("content-type", "text/html; charset=utf-8")
         request.setHeader("content-security-policy", "default-src 'none'")
         request.setHeader("x-content-type-options", "nosniff")
-        return self._page
+        return self._page if request.method == b"GET" else b""

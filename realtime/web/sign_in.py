@@ -81,7 +81,9 @@ class SignInResource(Resource):
         answer_id = body_id if bytes(body_id) else signed_in.user.id
         request.setHeader("content-type", "application/json")
         request.setHeader("cache-control", "no-store")
-        request.write(msgspec.json.encode(_Answer(None, _Token(signed_in.token), answer_id)))
+        answer = msgspec.json.encode(_Answer(None, _Token(signed_in.token), answer_id))
+        request.setHeader("content-length", str(len(answer)))
+        request.write(answer)
         request.finish()
 
     def _not_accepted(self, failure: Failure, request: Request) -> None:

@@ -72,6 +72,12 @@ class Folder(Resource):
         answer: bytes | int = self._home.render(request)
         return answer
 
+    def getChildWithDefault(self, path: bytes, request: Request) -> Any:
+        """Return what answers for the next step of a path; two slashes in a row are no way home."""
+        if not path and request.postpath:
+            return NotFound()
+        return super().getChildWithDefault(path, request)
+
     def getChild(self, path: bytes, request: Request) -> Resource:
         """Return what answers for a path that is not there."""
         return NotFound()

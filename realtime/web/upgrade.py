@@ -32,7 +32,6 @@ class UpgradeResource(Resource):
             return NotFound().render(request)
         transport = request.channel.transport
         if transport is not None and "websocket" in (request.getHeader("upgrade") or "").lower():
-            request.channel.setTimeout(None)
             transport.unregisterProducer()  # it was the channel; a WebSocket registers its own
             result: bytes | int = self._websocket.render(request)
             return result

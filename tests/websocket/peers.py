@@ -274,7 +274,7 @@ class Recording(Connection):
         if word == b"say":
             self.send(rest)
         elif word == b"close":
-            self.close(CloseCode(int(rest)))
+            self.close(next(code for code in CloseCode if code == int(rest)))
         elif word == b"user":
             self.identify(int(rest))
 

@@ -80,7 +80,7 @@ class AdmissionTests(SynchronousTestCase):
         for guest in guests:
             admission.admit(guest, "a")
         seen = []
-        for guest in admission:
-            seen.append(guest)
-            admission.leave(guest, "a", None)
+        for each in admission:
+            seen.append(each)
+            admission.leave(each, "a", None)
         self.assertEqual(seen, guests)

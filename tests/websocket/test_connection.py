@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.logger import LogLevel, globalLogPublisher
 
 from realtime.closing import CloseCode
 from realtime.websocket import frames
+from tests.logged import Logged
 from tests.websocket.connections import ConnectionTestCase
 from tests.websocket.peers import (
     BINARY,
@@ -358,6 +357,15 @@ class ClosingTests(ConnectionTestCase):
         self.clock.advance(0)
         self.assertTrue(peer.wire.aborted)
 
+    def test_by_the_peer_who_goes_on(self) -> None:
+        """What a peer sends after its close frame is not even kept."""
+        peer = self.open()
+        peer.wire.slow = True
+        peer.write(close_frame(1000))
+        for _ in range(100):
+            peer.write(bytes(10_000))
+        self.assertLess(len(repr(vars(peer.connection))), 20_000)
+
     def test_both_at_once(self) -> None:
         """A peer whose close frame comes in the same piece as its fault still sees our code."""
         peer = self.open()
@@ -458,9 +466,7 @@ class ViolationTests(ConnectionTestCase):
     def test_any_bytes(self, pieces: list[bytes]) -> None:
         """Whatever a peer sends, nothing is raised or logged, and what is answered are frames."""
         self.configure()
-        events: list[dict[str, Any]] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        logged = Logged(self)
         bystander, peer = self.open(), self.open()
         for piece in pieces:
             peer.write(piece)
@@ -468,7 +474,7 @@ class ViolationTests(ConnectionTestCase):
         bystander.text(b"say fine")
         self.assertEqual(bystander.texts(), [b"fine"])
         self.tearDown()
-        self.assertFalse([event for event in events if event["log_level"] >= LogLevel.warn])
+        self.assertEqual(logged.above_debug(), [])
 
 
 class FailureTests(ConnectionTestCase):
@@ -683,9 +689,7 @@ class EndTests(ConnectionTestCase):
 
     def test_losses_are_not_logged(self) -> None:
         """That connections break is no news: nothing above debug is logged."""
-        events: list[dict[str, Any]] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        logged = Logged(self)
         for reason in (ConnectionDone(), ConnectionLost(), OSError("broken")):
             self.open().wire.lost(reason)
-        self.assertFalse([event for event in events if event["log_level"] > LogLevel.debug])
+        self.assertEqual(logged.above_debug(), [])

@@ -1,12 +1,10 @@
 """The opening handshake: who is let in, and what the others are told."""
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import UNIXAddress
-from twisted.logger import LogLevel, globalLogPublisher
 
+from tests.logged import Logged
 from tests.websocket.connections import ConnectionTestCase
 from tests.websocket.peers import ACCEPT, KEY, client_frame, handshake_request
 
@@ -19,9 +17,7 @@ class HandshakeTestCase(ConnectionTestCase):
     def setUp(self) -> None:
         """Begin to listen."""
         super().setUp()
-        self.events: list[dict[str, Any]] = []
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        self.logged = Logged(self)
 
     def assert_refused(self, request: bytes, status: int) -> None:
         """A complete HTTP error, nothing else, and the connection is closed."""
@@ -43,8 +39,7 @@ class HandshakeTestCase(ConnectionTestCase):
 
     def assert_nothing_of_it_logged(self, *parts: str) -> None:
         """No log event holds any of these, in whatever form it is shown."""
-        for part in parts:
-            self.assertFalse([event for event in self.events if part in repr(event)], part)
+        self.assertEqual(self.logged.holding(*parts), [])
 
 
 class AcceptedTests(HandshakeTestCase):
@@ -274,7 +269,7 @@ class RefusedTests(HandshakeTestCase):
             )
             self.assertTrue(peer.wire.gone)
         self.tearDown()
-        self.assertFalse([e for e in self.events if e["log_level"] >= LogLevel.warn])
+        self.assertEqual(self.logged.above_debug(), [])
 
 
 class TimeTests(HandshakeTestCase):
