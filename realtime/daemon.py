@@ -29,6 +29,7 @@ from realtime.operations.systemd import READY, Watchdog, notify
 from realtime.storage.database import Database
 from realtime.storage.errors import StorageError
 from realtime.websocket.admission import Admission
+from realtime.websocket.transport import send_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Daemon(Service):
         """Listen. What comes before the reactor turns waits in the sockets' backlogs."""
         for listener in self._listeners:
             opened = listener.endpoint.listen(listener.factory)
+            opened.addCallback(send_at_once)
             opened.addCallbacks(
                 self._ports.append, self._fail, errbackArgs=(f"can't listen on {listener.where}",)
             )

@@ -72,6 +72,7 @@ class Loopback:
             port = reactor.listenSSL(0, factory, own_certificate(), interface="127.0.0.1")
         else:
             port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.listening = port
         self.port = port.getHost().port
         cleanup(port.stopListening)
 

@@ -24,6 +24,9 @@ from realtime.storage.errors import StorageError, StorageUnavailable
 from realtime.storage.locks import mysql_lock, postgresql_lock, sqlite_lock
 from realtime.storage.sqlite import SQLite
 
+SCRIPTS = "realtime.storage:migrations"
+"""Where Alembic finds the migrations, also in an installed package."""
+
 _TIMEOUT = 60.0
 """Seconds for connecting, and for one answer of a server: a table may be large."""
 
@@ -99,7 +102,7 @@ def _upgrade(
     before: Callable[[str], None],
 ) -> None:
     config = Config()
-    config.set_main_option("script_location", "realtime.storage:migrations")
+    config.set_main_option("script_location", SCRIPTS)
     # Only an alembic.ini could make Alembic set up logging, and there is none.
     config.attributes["connection"] = connection
     scripts = ScriptDirectory.from_config(config)

@@ -8,6 +8,7 @@ handed in, one way to close, and one way to send.
 ``front_door``  reads the first request of a connection and hands it to a protocol or the web site
 ``handshake``   what a client asked for, and whom to believe in it
 ``factory``     what the connections of one protocol share
+``stock``       Autobahn's protocol, made to fit
 ``connection``  one client's connection, the base class of every protocol's own
 ``outgoing``    frames on their way out: one write a turn, bounded
 ``frames``      frames as bytes

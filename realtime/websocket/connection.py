@@ -11,18 +11,14 @@ protocols, and narrows what a protocol has to know to three events and three ver
     send_frame(frame)           a frame built by ``frames``, shared by many receivers
     close(code)                 the closing handshake, with a code of the one table
 
-Time is the clock's that was handed in. Autobahn's own timers (which run on a clock of their own)
-are off, and so is its logging, which formats arguments of lines that nobody asked for.
+Time is the clock's that was handed in. How Autobahn is made to fit is `stock`'s matter.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
-from http import HTTPStatus
 from typing import Any, NoReturn, cast
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
@@ -33,14 +29,11 @@ from realtime.closing import CloseCode
 from realtime.websocket import frames
 from realtime.websocket.factory import ConnectionFactory
 from realtime.websocket.handshake import Handshake
+from realtime.websocket.incoming import whole_message
 from realtime.websocket.outgoing import Outgoing
+from realtime.websocket.stock import StockConnection
 
 _numbers = itertools.count(1)
-
-# What str.splitlines, by which Autobahn takes a head apart, counts as the end of a line beside CR LF.
-# A client could write a header with it that the proxy before us did not see; and the last of these
-# bytes is a part of many letters in UTF-8.
-_NOT_LINE_ENDS = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e\x85]")
 
 _SMALL_FRAGMENT = 1024
 """Bytes. A shorter part of a message costs as much as a message does, and counts as one."""
@@ -48,24 +41,8 @@ _SMALL_FRAGMENT = 1024
 _NO_CODE = 1005
 """Stands for the code of a close frame that has none (RFC 6455, section 7.1.5)."""
 
-_OF_THE_HANDSHAKE = (
-    *("http_request_data", "http_status_line", "http_headers", "http_request_uri"),
-    *("http_request_path", "http_request_params", "http_request_host", "http_response_data"),
-    *("websocket_origin", "websocket_protocols", "websocket_extensions", "_wskey"),
-)
-"""What Autobahn keeps of a handshake for as long as the connection lives."""
 
-
-class _Silent:
-    """Stands in for Autobahn's logger: who connects and why it ends is logged here, in one line."""
-
-    def _ignore(self, *args: object, **kwargs: object) -> None:
-        pass
-
-    debug = trace = info = warn = error = failure = critical = _ignore
-
-
-class Connection(WebSocketServerProtocol):
+class Connection(StockConnection):
     """A WebSocket connection under the rules of its factory.
 
     ``number`` is the connection's own within the process, for log lines. ``heard`` is when anything
@@ -73,8 +50,6 @@ class Connection(WebSocketServerProtocol):
     """
 
     factory: ConnectionFactory
-    transport: Any  # a TCP, UNIX or TLS transport, from connectionMade on
-    log = _Silent()
     _log = Logger()
 
     number = 0
@@ -83,7 +58,6 @@ class Connection(WebSocketServerProtocol):
     handshake: Handshake | None = None
     _address: str | None = None
     _user_id: int | None = None
-    _outgoing: Outgoing | None = None
     _timer: IDelayedCall | None = None
     _drained = 0.0
     _is_open = False
@@ -126,12 +100,6 @@ class Connection(WebSocketServerProtocol):
     def close_going_away(self) -> None:
         """Close because the server stops."""
         self.close(CloseCode.GOING_AWAY)
-
-    def abort(self) -> None:
-        """Cut the connection without a word, whatever state it is in."""
-        self.wasClean = False
-        self.state = self.STATE_CLOSED
-        self.transport.abortConnection()
 
     def identify(self, user_id: int) -> bool:
         """Count the connection for its user and end its unauthenticated time.
@@ -187,8 +155,7 @@ class Connection(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """Start what runs while the connection is open."""
         handshake, self.handshake = cast(Handshake, self.handshake), None
-        for name in _OF_THE_HANDSHAKE:
-            self.__dict__.pop(name, None)
+        self.forget_handshake()
         self._is_open = True
         self.heard = self.factory.clock.seconds()
         self.factory.keepalive.watch(self)
@@ -203,13 +170,6 @@ class Connection(WebSocketServerProtocol):
         )
         self._call(self.opened, handshake)
 
-    def processHandshake(self) -> None:
-        """Take a head whose lines end with CR LF alone."""
-        head, end, rest = self.data.partition(b"\r\n\r\n")
-        if end:
-            self.data = _NOT_LINE_ENDS.sub(b"?", head) + end + rest
-            super().processHandshake()
-
     def _peer_host(self) -> str:
         # A UNIX socket's peer has no host: it is whoever may open the socket, the proxy.
         return cast(str, getattr(self.transport.getPeer(), "host", "127.0.0.1"))
@@ -217,9 +177,19 @@ class Connection(WebSocketServerProtocol):
     # -- receiving -----------------------------------------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
-        """Take bytes from the transport; none once it is to be closed."""
-        if self.state != self.STATE_CLOSED:
-            self._dataReceived(data)
+        """Take bytes from the transport: ordinary frames here, all others in Autobahn's parser."""
+        if self._is_open and self.is_between_frames:
+            begin, longest = 0, self.factory.longest_ordinary
+            while self._is_open:
+                message = whole_message(data, begin, longest)
+                if message is None:
+                    break
+                payload, binary, begin = message
+                self.onMessage(payload, binary)
+            if begin == len(data):
+                return
+            data = data[begin:]
+        super().dataReceived(data)
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Hold small parts of a message against the rate: by their number they would get round it."""
@@ -284,11 +254,6 @@ class Connection(WebSocketServerProtocol):
 
     # -- sending -------------------------------------------------------------------------------
 
-    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Take bytes from Autobahn: handshake and control frames keep their place in the queue."""
-        if self._outgoing is not None:
-            self._outgoing.write(data)
-
     def ask_alive(self) -> None:
         """Send a ping, whose pong shows that the peer lives."""
         if self._is_open:
@@ -322,38 +287,15 @@ class Connection(WebSocketServerProtocol):
         self._end((self.remoteCloseCode or _NO_CODE) if isReply else code)
 
     def dropConnection(self, abort: bool = False) -> None:
-        """Close the transport, which is cut if it can't be flushed within ``closing_timeout``.
-
-        Never at once, though Autobahn asks for that at the end of a closing handshake: our own close
-        frame may still wait for the end of the turn.
-        """
-        if self._outgoing is not None:
-            self._outgoing.flush(forced=True)
-        super().dropConnection(abort=False)
+        """Close the transport, which is cut if it can't be flushed within ``closing_timeout``."""
+        super().dropConnection(abort)
         if self._address is not None:
             self._set_timer(self.factory.rules.closing_timeout)
-
-    def _protocol_violation(self, reason: str) -> bool:
-        """Fail the connection, and read no further: Autobahn would keep a control frame of any size."""
-        super()._protocol_violation(reason)
-        return True
 
     def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
         """Fail the connection for a message that is too big."""
         self.factory.count_refused("size")
         super()._max_message_size_exceeded(msg_size, max_msg_size, reason)
-
-    def failHandshake(
-        self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
-    ) -> None:
-        """Answer a handshake with an HTTP error, in full.
-
-        Autobahn's reason may hold parts of the request, a token among them: the standard phrase
-        goes out instead, and nothing is logged.
-        """
-        headers = [("Content-Length", "0"), ("Connection", "close"), *(responseHeaders or [])]
-        self.sendHttpErrorResponse(code, HTTPStatus(code).phrase, headers)
-        self.dropConnection(abort=False)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Let go of everything."""
@@ -366,9 +308,6 @@ class Connection(WebSocketServerProtocol):
         if self._address is not None:
             self.factory.admission.leave(self, self._address, self._user_id)
             self._address = None
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        """Nothing: :meth:`connectionLost` does it."""
 
     def _end(self, code: int | None) -> None:
         if not self._is_open:

@@ -12,6 +12,7 @@ from realtime.limiting import Rate
 from realtime.operations.metrics import Metrics, close_code_label
 from realtime.websocket.admission import Admission
 from realtime.websocket.handshake import HandshakePolicy
+from realtime.websocket.incoming import LONGEST
 from realtime.websocket.keepalive import Keepalive
 from realtime.websocket.outgoing import Turn
 
@@ -60,6 +61,7 @@ class ConnectionFactory(WebSocketServerFactory):
         self.admission = surroundings.admission
         self.handshakes = surroundings.handshakes
         self._metrics = surroundings.metrics
+        self.longest_ordinary = min(LONGEST, rules.message_bytes)
         self.messages_received = self._metrics.messages_received_total.labels(protocol=name)
         self.messages_sent = self._metrics.messages_sent_total.labels(protocol=name)
         self.setProtocolOptions(

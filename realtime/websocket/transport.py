@@ -6,6 +6,7 @@ always is: two calls of ``epoll_ctl`` and a turn of the reactor for nothing, 7 Â
 unchanged:
 
 - something is queued already (order), or the connection is closing or closed;
+- TLS was begun on the connection: what is written here is not what is sent;
 - a producer of the kind that is pulled is registered: it is asked for more when the queue has been
   sent, and a queue that never was has never been sent.
 
@@ -15,14 +16,18 @@ are checked when this module is imported: where they aren't there, ports keep th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import abstract, tcp
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 _log = Logger()
 
-_EXPECTED = ("dataBuffer", "_tempDataBuffer", "_tempDataLen", "producer", "streamingProducer")
+_EXPECTED = {
+    *("dataBuffer", "_tempDataBuffer", "producer", "streamingProducer", "connected"),
+    *("disconnecting", "_writeDisconnected", "TLS"),
+}
 
 
 class SendingServer(tcp.Server):
@@ -36,6 +41,7 @@ class SendingServer(tcp.Server):
             and self.connected
             and not self.disconnecting
             and not self._writeDisconnected
+            and not self.TLS
             and (self.producer is None or self.streamingProducer)
             and type(data) is bytes
         ):
@@ -50,15 +56,21 @@ class SendingServer(tcp.Server):
         super().write(data)
 
 
-_FITS = all(hasattr(abstract.FileDescriptor, name) for name in _EXPECTED) and hasattr(
-    tcp.Connection, "_writeDisconnected"
-)
+def _fits() -> bool:
+    """Whether this version of Twisted has what is leant on."""
+    descriptor = tcp.Server.__new__(tcp.Server)
+    abstract.FileDescriptor.__init__(descriptor, cast(Any, object()))
+    return all(hasattr(descriptor, name) for name in _EXPECTED)
 
 
-def send_at_once(port: Any) -> None:
+_FITS = _fits()
+
+
+def send_at_once(port: IListeningPort) -> IListeningPort:
     """Give the connections of a listening TCP port this transport; other kinds of port keep theirs."""
     if isinstance(port, tcp.Port) and port.transport is tcp.Server:
         if _FITS:
             port.transport = SendingServer
         else:
             _log.warn("websocket: this version of Twisted is not known; sending the slower way")
+    return port

@@ -1,0 +1,118 @@
+"""Autobahn's server protocol, with those of its habits changed that don't suit a server of ours.
+
+Everything here is about Autobahn, and nothing about our limits and protocols: that is `connection`'s. What
+is private in Autobahn is touched here and nowhere else.
+
+- It logs through arguments that are formatted whether anybody reads them or not, and quotes its peers:
+  it is silent here; who connects and why it ends is logged by us, in one line.
+- Its timers run on a clock of its own: they are off (see `factory`), and `connection` has one.
+- What it sends goes where it is told to (`outgoing`), so that all frames keep their order.
+- An error answer to a handshake is a whole HTTP answer, and quotes nothing of the request.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+
+from realtime.websocket.outgoing import Outgoing
+
+# What str.splitlines, by which Autobahn takes a head apart, counts as the end of a line beside CR LF.
+# A client could write a header with it that the proxy before us did not see; and the last of these
+# bytes is a part of many letters in UTF-8.
+_NOT_LINE_ENDS = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e\x85]")
+
+_OF_THE_HANDSHAKE = (
+    *("http_request_data", "http_status_line", "http_headers", "http_request_uri"),
+    *("http_request_path", "http_request_params", "http_request_host", "http_response_data"),
+    *("websocket_origin", "websocket_protocols", "websocket_extensions", "_wskey"),
+)
+"""What Autobahn keeps of a handshake for as long as the connection lives."""
+
+
+class _Silent:
+    """Stands in for Autobahn's logger."""
+
+    def _ignore(self, *args: object, **kwargs: object) -> None:
+        pass
+
+    debug = trace = info = warn = error = failure = critical = _ignore
+
+
+class StockConnection(WebSocketServerProtocol):
+    """The connection as Autobahn has it; ``_outgoing`` takes what it sends."""
+
+    transport: Any  # a TCP, UNIX or TLS transport, from connectionMade on
+    log = _Silent()
+    _outgoing: Outgoing | None = None
+
+    def processHandshake(self) -> None:
+        """Take a head whose lines end with CR LF alone."""
+        head, end, rest = self.data.partition(b"\r\n\r\n")
+        if end:
+            self.data = _NOT_LINE_ENDS.sub(b"?", head) + end + rest
+            super().processHandshake()
+
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether the next byte to come begins a message, and none is ever compressed."""
+        return (
+            not self.data
+            and self.current_frame is None
+            and not self.inside_message
+            and self._perMessageCompress is None
+        )
+
+    def forget_handshake(self) -> None:
+        """Let go of what only the handshake needed."""
+        for name in _OF_THE_HANDSHAKE:
+            self.__dict__.pop(name, None)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes from the transport; none once it is to be closed."""
+        if self.state != self.STATE_CLOSED:
+            self._dataReceived(data)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Take bytes from Autobahn: handshake and control frames keep their place in the queue."""
+        if self._outgoing is not None:
+            self._outgoing.write(data)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Close the transport when what is queued has been sent.
+
+        Never at once, though Autobahn asks for that at the end of a closing handshake: our own close
+        frame may still wait for the end of the turn.
+        """
+        if self._outgoing is not None:
+            self._outgoing.flush(forced=True)
+        super().dropConnection(abort=False)
+
+    def abort(self) -> None:
+        """Cut the connection without a word, whatever state it is in."""
+        self.wasClean = False
+        self.state = self.STATE_CLOSED
+        self.transport.abortConnection()
+
+    def _protocol_violation(self, reason: str) -> bool:
+        """Fail the connection, and read no further: Autobahn would keep a control frame of any size."""
+        super()._protocol_violation(reason)
+        return True
+
+    def failHandshake(
+        self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
+    ) -> None:
+        """Answer a handshake with an HTTP error, in full.
+
+        Autobahn's reason may hold parts of the request, a token among them: the standard phrase
+        goes out instead.
+        """
+        headers = [("Content-Length", "0"), ("Connection", "close"), *(responseHeaders or [])]
+        self.sendHttpErrorResponse(code, HTTPStatus(code).phrase, headers)
+        self.dropConnection(abort=False)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """Nothing: `connectionLost` has the last word."""
