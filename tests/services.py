@@ -228,7 +228,11 @@ class _MariaDB(DatabaseServer):
         self.run_sql(self.url, f"DROP DATABASE IF EXISTS `{make_url(url).database}`")
 
     def run_sql(self, url: str, sql: str) -> None:
-        place = make_url(url)
+        self.query(sql, url)
+
+    def query(self, sql: str, url: str | None = None) -> list[tuple[Any, ...]]:
+        """Runs one statement by a connection of its own, and gives its rows."""
+        place = make_url(url or self.url)
         connection = pymysql.connect(
             host=place.host,
             port=place.port or 3306,
@@ -241,6 +245,7 @@ class _MariaDB(DatabaseServer):
         try:
             with connection.cursor() as cursor:
                 cursor.execute(sql)
+                return list(cursor.fetchall())
         finally:
             connection.close()
 
@@ -270,13 +275,12 @@ class PostgreSQLServer(_PostgreSQL, Service):
         )
 
     def command(self) -> list[str]:
-        """Small, and without flushing to the disk."""
+        """Small, and without flushing to the disk: a commit survives the process, not the machine."""
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": self.folder,
             "fsync": "off",
-            "synchronous_commit": "off",
             "full_page_writes": "off",
             "shared_buffers": "16MB",
             "max_connections": 60,
@@ -320,7 +324,7 @@ class MariaDBServer(_MariaDB, Service):
         )
 
     def command(self) -> list[str]:
-        """Small, and without flushing to the disk."""
+        """Small, and without flushing to the disk: a commit survives the process, not the machine."""
         return [
             self.binaries["mariadbd"],
             "--no-defaults",
@@ -334,7 +338,7 @@ class MariaDBServer(_MariaDB, Service):
             "--skip-log-bin",
             "--innodb-buffer-pool-size=32M",
             "--innodb-log-file-size=8M",
-            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-log-at-trx-commit=2",
             "--innodb-flush-method=nosync",
             "--innodb-doublewrite=0",
             "--max-connections=60",

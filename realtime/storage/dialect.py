@@ -94,6 +94,9 @@ class Dialect:
                 connection.close()
             raise
 
+    def abandon(self, connection: Any) -> None:
+        """Before a connection is closed that may be broken, or in the middle of anything."""
+
     def inserted_id(self, cursor: Any) -> int:
         """The id of the row that the cursor has just inserted."""
         return int(cursor.lastrowid)

@@ -177,6 +177,7 @@ class Pool:
         finally:
             job.let_go()
             if session is None or session.in_transaction:
+                self._dialect.abandon(connection)
                 self._connections.disconnect(connection)
 
     def _connect(self) -> Any:

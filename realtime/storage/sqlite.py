@@ -67,6 +67,11 @@ class SQLite(Dialect):
             "cached_statements": 256,
         }
 
+    def abandon(self, connection: Any) -> None:
+        """Lets go of the file's lock, which a closed connection keeps as long as a cursor of it lives."""
+        with suppress(sqlite3.Error):
+            connection.rollback()
+
     def handle(self, connection: Any) -> "_Interrupter":
         """Interrupts the statement that runs."""
         return _Interrupter(connection)
