@@ -83,11 +83,12 @@ class Daemon(Service):
     def privilegedStartService(self) -> None:
         """Listen. What comes before the reactor turns waits in the sockets' backlogs."""
         for listener in self._listeners:
+            refused: list[Failure] = []
             opened = listener.endpoint.listen(listener.factory)
             opened.addCallback(send_at_once)
-            opened.addCallbacks(
-                self._ports.append, self._fail, errbackArgs=(f"can't listen on {listener.where}",)
-            )
+            opened.addCallbacks(self._ports.append, refused.append)
+            if refused:  # not in the errback: a Deferred keeps what would end the start
+                self._fail(refused[0], f"can't listen on {listener.where}")
 
     def startService(self) -> None:
         """Open the database; the rest when the reactor turns."""

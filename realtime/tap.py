@@ -8,7 +8,6 @@ from typing import Any, cast
 from twisted.application.service import IService
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.usage import Options as UsageOptions
-from twisted.python.usage import UsageError
 
 from realtime import config
 from realtime.operations.logs import LoggedService, log_observer, twistd_stream
@@ -52,7 +51,8 @@ class Options(UsageOptions):
         try:
             self["settings"] = self.settings()
         except config.ConfigurationError as error:
-            raise UsageError(str(error)) from None
+            # No UsageError, before which twistd prints all options: this is not about them.
+            raise SystemExit(f"realtime: {error}") from None
 
 
 def makeService(options: Options) -> IService:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_twisted
 from twisted.internet.task import deferLater
 
 from tests import services
+from tests.reactor import wait_for
 
 _GRACE = 2.0
 """Seconds that a test's last calls and threads may take to end."""
@@ -48,7 +48,7 @@ def clean_reactor() -> Iterator[None]:
     deadline = time.monotonic() + _GRACE
     while (left := _left(reactor) - before) and time.monotonic() < deadline:
         # What is about to end needs turns of the reactor to do so.
-        pytest_twisted.blockon(deferLater(reactor, 0.01))
+        wait_for(deferLater(reactor, 0.01))
     if left:
         for each in left:
             if hasattr(each, "cancel") and each.active():

@@ -95,7 +95,7 @@ class Pool:
 
     def start(self) -> None:
         """Starts the threads. They connect when they first have something to do."""
-        self._connections = ConnectionPool(  # type: ignore[no-untyped-call]
+        self._connections = ConnectionPool(
             self._dialect.driver,
             cp_reactor=self._reactor,
             cp_min=1,

@@ -27,7 +27,7 @@ class PostgreSQL(Dialect):
     driver = "psycopg"
     engine = "postgresql+psycopg"
     extra = "postgres"
-    compiler = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+    compiler = psycopg_dialect.dialect(paramstyle="format")
 
     def __init__(self, url: URL) -> None:
         super().__init__(url)

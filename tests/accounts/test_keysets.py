@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import Agent
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -20,6 +20,7 @@ from realtime.accounts.keys import VerificationKey
 from realtime.accounts.keysets import MAXIMUM_BYTES, PublicKeyFile, RemoteKeySet
 from tests.accounts.folders import temporary_folder
 from tests.accounts.jose import ec_key, edwards_key, jwk, key_set, pem, rsa_key
+from tests.reactor import TestCase
 
 URL = "https://issuer.example/keys"
 OLD = key_set(jwk(rsa_key(), kid="old"))

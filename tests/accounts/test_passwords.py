@@ -8,10 +8,10 @@ import bcrypt
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.trial.unittest import TestCase
 
 from realtime.accounts.errors import PasswordsBusy
 from realtime.accounts.passwords import Passwords
+from tests.reactor import TestCase
 
 ROUNDS = 4  # the fewest that bcrypt allows
 HASHED = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(ROUNDS)).decode()

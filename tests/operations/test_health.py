@@ -2,10 +2,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
-from twisted.trial.unittest import TestCase
 from twisted.web.test.requesthelper import DummyRequest
 
 from realtime.operations.health import Health
+from tests.reactor import TestCase
 
 
 class HealthTests(TestCase):

@@ -2,11 +2,11 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver, StringTransport
 from twisted.logger import globalLogPublisher
-from twisted.trial.unittest import TestCase
 
 from realtime.operations.health import Health
 from realtime.operations.metrics import Metrics
 from realtime.operations.site import OperationsSite
+from tests.reactor import TestCase
 
 
 class OperationsSiteTests(TestCase):

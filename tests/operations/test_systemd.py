@@ -8,10 +8,11 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
-from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from realtime.operations.systemd import READY, Watchdog, notify
 from tests.accounts.folders import temporary_folder
+from tests.reactor import TestCase
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
-import pytest_twisted
 from sqlalchemy import bindparam, literal, select, text
 from twisted.internet.defer import gatherResults
 
@@ -13,6 +13,7 @@ from realtime.storage.database import Database
 from realtime.storage.errors import Conflict, StorageError, StorageUnavailable
 from realtime.storage.statements import Statement
 from realtime.storage.transaction import Transaction
+from tests.reactor import in_reactor
 from tests.storage.works import (
     ADD_USER,
     RENAME,
@@ -28,7 +29,7 @@ from tests.storage.works import (
 BAD = Statement(text("SELECT nothing FROM nowhere"))
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_write_then_read(database_url: str) -> None:
     """A read that begins after a write was answered sees it, with Python's types."""
     async with opened(database_url) as database:
@@ -40,7 +41,7 @@ async def test_write_then_read(database_url: str) -> None:
         assert await database.read(user, "nobody") is None
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_ids(database_url: str) -> None:
     """An insert is answered with the id of its own row, also among many and after another table's."""
     async with opened(database_url) as database:
@@ -50,7 +51,7 @@ async def test_ids(database_url: str) -> None:
         assert await database.read(texts) == [str(each) for each in range(50)]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_updated_rows(database_url: str) -> None:
     """An update counts the rows it matched, whether or not they changed."""
 
@@ -64,24 +65,26 @@ async def test_updated_rows(database_url: str) -> None:
         assert await database.write(rename, number + 1, "bob") == 0
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_order(database_url: str) -> None:
     """Writes are answered in the order they were made, over several batches and with failures among them."""
     async with opened(database_url) as database:
         order: list[int] = []
+
+        def note(result: object, each: int) -> None:
+            order.append(each)
+
         requests: list[Any] = []
         for each in range(2500):
             # Every hundredth takes a name that is taken.
             name = "0" if each % 100 == 99 else str(each)
-            request = database.write(add_user, name)
-            request.addBoth(lambda result, each=each: order.append(each))
-            requests.append(request)
+            requests.append(database.write(add_user, name).addBoth(note, each))
         await gatherResults(requests)
         assert order == list(range(2500))
         assert await database.read(names) == [str(each) for each in range(2500) if each % 100 != 99]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_one_bad_statement_fails_alone(database_url: str) -> None:
     """Of writes committed together each has its own answer: a conflict, a raised error, a result."""
 
@@ -115,7 +118,7 @@ async def test_one_bad_statement_fails_alone(database_url: str) -> None:
         assert await database.read(names) == ["alice", "bob", "carol"]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_alone_and_bad(database_url: str) -> None:
     """A write that fails with no other beside it leaves nothing, and the next one works."""
 
@@ -129,16 +132,14 @@ async def test_alone_and_bad(database_url: str) -> None:
         await database.write(add_user, "alice")
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_caught_refusal_fails_the_work(database_url: str) -> None:
     """A work that catches a refused statement's error is undone and answered with it all the same."""
 
     def stubborn(transaction: Transaction) -> str:
         add_user(transaction, "kept?")
-        try:
+        with suppress(Conflict):
             add_user(transaction, "alice")
-        except Conflict:
-            pass
         return "done"
 
     async with opened(database_url) as database:
@@ -152,7 +153,7 @@ async def test_caught_refusal_fails_the_work(database_url: str) -> None:
         assert await database.read(names) == ["alice", "bob"]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_reads_change_nothing(database_url: str) -> None:
     """A reading session refuses a change."""
     async with opened(database_url) as database:
@@ -160,7 +161,7 @@ async def test_reads_change_nothing(database_url: str) -> None:
         assert await database.read(names) == []
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_a_read_sees_one_moment(database_url: str) -> None:
     """What is committed while a read runs does not show in its later statements."""
     from threading import Event
@@ -183,7 +184,7 @@ async def test_a_read_sees_one_moment(database_url: str) -> None:
         assert await database.read(names) == ["alice"]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_read_error(database_url: str) -> None:
     """A read that raises is answered with what it raised, and its connection serves on."""
 
@@ -197,7 +198,7 @@ async def test_read_error(database_url: str) -> None:
         assert await database.read(names) == []
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_no_data_in_error_texts(database_url: str) -> None:
     """The text of an error, and what it chains to, quotes no parameter."""
 
@@ -219,7 +220,7 @@ async def test_no_data_in_error_texts(database_url: str) -> None:
             assert error.__suppress_context__
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_wrong_parameters(database_url: str) -> None:
     """A missing or unknown parameter is a TypeError, not a NULL."""
 
@@ -234,7 +235,7 @@ async def test_wrong_parameters(database_url: str) -> None:
         assert isinstance(await outcome(database.write(unknown)), TypeError)
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_any_unicode(database_url: str) -> None:
     """Any text comes back as it went in: other planes, quotes, percent signs, 40 000 bytes."""
     async with opened(database_url) as database:
@@ -245,7 +246,7 @@ async def test_any_unicode(database_url: str) -> None:
         assert await database.read(user, "Zoë%s") == (number, "Zoë%s", False)
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_names_are_compared_by_code_points(database_url: str) -> None:
     """Case, accents and trailing spaces make another name; the same code points make the same."""
     async with opened(database_url) as database:
@@ -258,7 +259,7 @@ async def test_names_are_compared_by_code_points(database_url: str) -> None:
         assert isinstance(await outcome(database.write(add_user, "bob ")), Conflict)
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_backpressure(database_url: str) -> None:
     """More writes than may wait are refused at once; the accepted ones are stored, and then more fit."""
     async with opened(database_url, waiting_writes=10) as database:
@@ -270,7 +271,7 @@ async def test_backpressure(database_url: str) -> None:
         await database.write(add_user, "later")
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_reads_are_bounded(database_url: str) -> None:
     """More reads than may wait are refused at once."""
     async with opened(database_url, waiting_writes=10, pool_size=1) as database:
@@ -278,7 +279,7 @@ async def test_reads_are_bounded(database_url: str) -> None:
         assert [type(answer) for answer in answers] == [list] * 10 + [StorageUnavailable] * 5
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_stop_flushes(database_url: str) -> None:
     """What was accepted before stop is stored and answered; what comes later is refused."""
     async with opened(database_url) as database:
@@ -293,7 +294,7 @@ async def test_stop_flushes(database_url: str) -> None:
         assert await database.read(names) == [str(each) for each in range(2500)]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_stop_twice_and_start_again(database_url: str) -> None:
     """A second stop does nothing; a stopped database can be started again."""
     async with opened(database_url) as database:
@@ -304,7 +305,7 @@ async def test_stop_twice_and_start_again(database_url: str) -> None:
         await database.ping()
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_committed_is_told(database_url: str) -> None:
     """Each commit is told with its number of writes: those of one turn are one commit."""
     commits: list[tuple[int, float]] = []
@@ -317,7 +318,7 @@ async def test_committed_is_told(database_url: str) -> None:
         assert commits[0][1] > 0
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_cancelled_answer(database_url: str) -> None:
     """Cancelling a write's Deferred gives up its answer alone; those beside it are answered."""
     async with opened(database_url) as database:
@@ -329,7 +330,7 @@ async def test_cancelled_answer(database_url: str) -> None:
         assert await database.read(names) == ["alice", "bob"]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_constants_and_keywords(database_url: str) -> None:
     """Constants of a statement need no parameter, and works take keyword arguments."""
     shout = Statement(select(literal("a").concat(bindparam("end", type_=literal("").type))))
@@ -355,7 +356,7 @@ def test_never_started(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("pool_size", [1, 4])
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_many_reads(database_url: str, pool_size: int) -> None:
     """Reads beyond the pool's size wait for a connection and are all answered."""
     async with opened(database_url, pool_size=pool_size) as database:

@@ -106,7 +106,7 @@ class UrlTests(SynchronousTestCase):
     def test_missing_driver(self) -> None:
         """A driver that is not installed is named with the command that installs it."""
         absent: dict[str, ModuleType | None] = {"psycopg": None}
-        with patch.dict(sys.modules, absent):  # type: ignore[arg-type]
+        with patch.dict(sys.modules, absent):
             self.assertIn("txrealtime[postgres]", self.refusal("postgresql://me:s3cret@host/name"))
 
     def test_reason_has_no_password(self) -> None:

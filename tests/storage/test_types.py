@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import pytest
-import pytest_twisted
 from sqlalchemy import bindparam, insert, literal_column, select
 from twisted.internet.defer import gatherResults
 
@@ -14,6 +13,7 @@ from realtime.storage.statements import Row, Statement
 from realtime.storage.tables import conversations, messages
 from realtime.storage.transaction import Transaction
 from realtime.storage.upserts import upsert
+from tests.reactor import in_reactor
 from tests.storage.works import add_message, add_user, opened
 
 ADD_AT = Statement(
@@ -49,7 +49,7 @@ def created(transaction: Transaction) -> list[int]:
     return [moment for (moment,) in transaction.rows(CREATED)]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_moments(database_url: str) -> None:
     """Unix seconds come back as they went in, also beyond 2038."""
     async with opened(database_url) as database:
@@ -58,7 +58,7 @@ async def test_moments(database_url: str) -> None:
         assert await database.read(created) == MOMENTS
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_moments_for_other_tools(database_url: str) -> None:
     """To whoever looks with another tool the column is a date in UTC."""
 
@@ -73,7 +73,7 @@ async def test_moments_for_other_tools(database_url: str) -> None:
         assert await database.read(as_text) == "2023-03-14 11:49:15"
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_moments_in_conditions(database_url: str) -> None:
     """A moment can be compared with."""
 
@@ -86,7 +86,7 @@ async def test_moments_in_conditions(database_url: str) -> None:
         assert await database.read(after, 1678794555) == [(moment,) for moment in MOMENTS[3:]]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_default_moment(database_url: str) -> None:
     """By default a message is of now, in UTC, whatever the server's time zone."""
     async with opened(database_url) as database:
@@ -121,7 +121,7 @@ SUMMARY = Statement(
 
 
 @pytest.mark.parametrize("statement", [UPSERT, RAISE], ids=["columns", "expressions"])
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_upsert(database_url: str, statement: Statement) -> None:
     """An upsert inserts the row, and then changes what it names, and that alone."""
 

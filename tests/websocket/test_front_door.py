@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from realtime.web.site import WebSite, tree
 from realtime.websocket.front_door import FrontDoorFactory
 from tests.loopback import Client, Loopback, reactor
+from tests.reactor import TestCase
 from tests.websocket.peers import (
     TEXT,
     Frame,

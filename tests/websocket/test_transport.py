@@ -11,13 +11,14 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.internet.unix import Port as UnixPort
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from realtime.websocket import transport
 from realtime.websocket.transport import SendingServer, send_at_once
 from tests.logged import Logged
 from tests.loopback import Loopback, reactor
+from tests.reactor import TestCase
 
 LARGE = b"0123456789" * 500_000
 
