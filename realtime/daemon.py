@@ -9,6 +9,7 @@ they asked for be committed and answered, close the database.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -117,6 +118,10 @@ class Daemon(Service):
         self._database.start().addCallback(self._ready).addErrback(self._report)
 
     def _ready(self, _: object) -> None:
+        # What is here now stays to the end. Out of the collector's sight, it is not walked through again
+        # each time that hundreds of requests are under way at once: a fifth of the time under such load.
+        gc.collect()
+        gc.freeze()
         self._watchdog.startService()
         notify(READY)
         self._log.info("realtime {version} is ready", version=__version__)

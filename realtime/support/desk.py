@@ -13,9 +13,10 @@ from collections.abc import Callable
 from secrets import token_hex
 
 from msgspec import Struct, structs
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from realtime.accounts.store import User
 from realtime.cluster.bus import Bus, Subscription, Topic
@@ -133,9 +134,10 @@ class Desk:
         """Store a customer's message and send it out; fires with it."""
         created = int(self._clock.seconds())
 
-        def stored(message_id: int) -> Deferred[Message]:
+        def stored(message_id: int) -> Message:
             message = OperatorMessage(message_id, text, "", False, created, customer.id, customer.name)
-            return self._send_out(message, customer.id, origin).addCallback(as_customer_sees)
+            self._send_out(message, customer.id, origin)
+            return as_customer_sees(message)
 
         return self.store.add_from_customer(customer.id, text, created).addCallback(stored)
 
@@ -143,26 +145,30 @@ class Desk:
         """Store an operator's message and send it out; fires with it, or ``None``: no such user."""
         created = int(self._clock.seconds())
 
-        def stored(
-            result: tuple[int, str] | None,
-        ) -> Deferred[OperatorMessage | None]:
+        def stored(result: tuple[int, str] | None) -> OperatorMessage | None:
             if result is None:
-                return succeed(None)
+                return None
             message_id, customer_name = result
             message = OperatorMessage(message_id, text, operator.name, True, created, customer, customer_name)
-            return self._send_out(message, operator.id, origin).addCallback(_or_none)
+            self._send_out(message, operator.id, origin)
+            return message
 
         written = self.store.add_from_operator(customer, operator.name, text, created)
         return written.addCallback(stored)
 
-    def _send_out(self, message: OperatorMessage, author: int, origin: str) -> Deferred[OperatorMessage]:
-        def send(holder: str | None) -> OperatorMessage:
+    def _send_out(self, message: OperatorMessage, author: int, origin: str) -> None:
+        """Push a stored message. Its author is answered whatever becomes of that: it is stored."""
+
+        def send(holder: str | None) -> None:
             posted = Posted(message, author, origin, None if holder is None else int(holder))
             self._bus.publish(_to_customer(message.user_id), posted)
             self._bus.publish(_TO_OPERATORS, posted)
-            return message
 
-        return self._leases.holder(_lease(message.user_id)).addCallback(send)
+        self._leases.holder(_lease(message.user_id)).addErrback(self._unassigned).addCallback(send)
+
+    def _unassigned(self, failure: Failure) -> None:
+        """Who has a conversation can't be known now: it is for all operators."""
+        self._log.warn("support: leases can't be read: {kind}", kind=type(failure.value).__name__)
 
     # -- conversations -------------------------------------------------------------------------
 
@@ -213,10 +219,6 @@ def as_customer_sees(message: OperatorMessage) -> Message:
         message.is_from_support,
         message.created,
     )
-
-
-def _or_none(message: OperatorMessage) -> OperatorMessage | None:
-    return message
 
 
 def _held(conversation: Conversation, holder: str | None) -> Conversation:

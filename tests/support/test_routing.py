@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from realtime.closing import CloseCode
@@ -272,6 +273,13 @@ class AssignmentTests(RoutingTestCase):
         self.world.database.away = False
         self.a.ask("message.send", "two")
         self.assertEqual(self.p.heard(), ["two"])
+
+    def test_it_can_not_be_known_who_has_it(self) -> None:
+        """What is stored is acknowledged all the same, and is for all operators."""
+        self.patch(self.world.leases, "holder", lambda name: fail(ConnectionError("away")))
+        self.assertIn("message", self.a.ask("message.send", "one"))
+        self.assertIn("message", self.o.ask("message.operatorSend", "two"))
+        self.assertEqual(self.heard(), {"a": ["two"], "o": ["one"], "p": ["one", "two"]})
 
     def test_the_operator_drops_while_taking(self) -> None:
         """Nobody who is not there has a conversation."""
