@@ -1,0 +1,1 @@
+"""What realtime is compared with."""
