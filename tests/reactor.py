@@ -33,7 +33,7 @@ class TestCase(unittest.TestCase):
     def _wait(self, d: Any, *arguments: Any) -> Any:
         from twisted.internet import reactor
 
-        if not reactor.running:  # type: ignore[attr-defined]
-            return super()._wait(d, *arguments)  # type: ignore[misc]
+        if not reactor.running:
+            return super()._wait(d, *arguments)
         wait_for(d.addBoth(lambda _: None))
         return None

@@ -10,13 +10,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pytest_twisted
 from twisted.internet.defer import Deferred, gatherResults
 
 from tests.endtoend.accounts import add_user, sign_in
 from tests.endtoend.client import SupportClient, connect
 from tests.endtoend.conftest import Start
 from tests.endtoend.daemon import DaemonProcess
+from tests.reactor import in_reactor
 
 IN_FLIGHT = 5
 """Messages that a sender has sent and not seen acknowledged."""
@@ -80,7 +80,7 @@ async def everything_said(client: SupportClient, customer: int) -> list[str]:
         before = page[0]["message_id"]
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_nothing_acknowledged_is_lost(start_daemon: Start, database_url: str, tmp_path: Path) -> None:
     """After each kill every acknowledged message is there, once, and in order."""
     for name, *options in (("alice",), ("bob",), ("olga", "--admin"), ("otto", "--admin")):
@@ -106,7 +106,7 @@ async def test_nothing_acknowledged_is_lost(start_daemon: Start, database_url: s
         await daemon.kill()
         await gatherResults([client.closed for client in (*clients.values(), *tabs)])
         for client in (*clients.values(), *tabs):
-            client.transport.abortConnection()
+            client.dropConnection(abort=True)
 
     daemon = await start_daemon(environment=settings)
     olga = await enter(daemon, "olga")
@@ -122,7 +122,7 @@ async def test_nothing_acknowledged_is_lost(start_daemon: Start, database_url: s
     assert "Traceback" not in daemon.log
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_an_operator_drops(start_daemon: Start, database_url: str, tmp_path: Path) -> None:
     """What the customer then says, and what was unanswered, is the other operator's."""
     for name, *options in (("alice",), ("olga", "--admin"), ("otto", "--admin")):

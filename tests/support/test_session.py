@@ -209,7 +209,8 @@ class RequestTests(SupportTestCase):
     def test_incorrect_arguments(self) -> None:
         """Error 1 to the letter, and nothing is stored."""
         peer = self.world.enter(self.alice)
-        for params in (None, "a", {}, [], [1], [None], ["a", "b"], [True], [["a"]], [""], [" \n"]):
+        wrong: list[Any] = [None, "a", {}, [], [1], [None], ["a", "b"], [True], [["a"]], [""], [" \n"]]
+        for params in wrong:
             peer.say(json.dumps({"method": "message.send", "params": params, "id": 1}))
             self.assertEqual(peer.sent.pop(), json.loads(document.INCORRECT_ARGUMENT_REPLY))
         self.assertEqual(peer.ask("message.send", "a" * 10_001), 1)

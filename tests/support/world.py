@@ -116,7 +116,8 @@ class World:
 
     def user(self, name: str, *, is_admin: bool = False) -> User:
         """Make an account."""
-        return result_of(self.accounts.add(name, "", is_admin=is_admin))
+        made: User = result_of(self.accounts.add(name, "", is_admin=is_admin))
+        return made
 
     def token(self, user: User) -> str:
         """Sign a token."""
