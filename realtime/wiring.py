@@ -88,14 +88,17 @@ def check(settings: Settings, reactor: Any) -> None:
 def open_database(settings: Settings, reactor: Any, committed: Committed | None = None) -> Database:
     """Return the database of the settings, not started; ``committed`` is told of each commit."""
     database = settings.database
-    return Database(
-        database.url,
-        reactor=reactor,
-        pool_size=database.pool_size,
-        waiting_writes=database.waiting_writes,
-        timeout=database.timeout,
-        committed=committed,
-    )
+    try:
+        return Database(
+            database.url,
+            reactor=reactor,
+            pool_size=database.pool_size,
+            waiting_writes=database.waiting_writes,
+            timeout=database.timeout,
+            committed=committed,
+        )
+    except ValueError as error:
+        raise ValueError(f"database.url: {error}") from None
 
 
 def password_checker(settings: Settings, reactor: Any) -> Passwords:
