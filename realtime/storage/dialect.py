@@ -79,6 +79,10 @@ class Dialect:
         """The arguments of the driver's `connect`; it gives up after `timeout` seconds."""
         raise NotImplementedError
 
+    def session_arguments(self, *, reading: bool, timeout: float) -> dict[str, Any]:
+        """More arguments of `connect`, for a session of ours and not for a migration; see `opened`."""
+        return {}
+
     def opened(self, connection: Any, *, reading: bool, timeout: float) -> None:
         """Prepare a new connection as a session: no transaction but those we begin, in UTC.
 
@@ -138,7 +142,7 @@ class Dialect:
         return f"{url.host or 'local socket'}{port}/{url.database}"
 
     def _configure(self, connection: Any, *, reading: bool, timeout: float) -> None:
-        raise NotImplementedError
+        """What `session_arguments` can't do. Each statement ends by itself in bounded time."""
 
 
 def dialect_for(url: str) -> Dialect:

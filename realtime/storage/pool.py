@@ -19,7 +19,6 @@ from realtime.storage.availability import Availability
 from realtime.storage.dialect import Dialect, Handle
 from realtime.storage.errors import (
     ConnectionLost,
-    StorageError,
     StorageUnavailable,
     TransactionAborted,
 )
@@ -49,6 +48,8 @@ class Job(Generic[T]):
         """Thread: from here on the work uses this connection."""
         with self._lock:
             self._handle = handle
+            if self.expired:
+                handle.cut()
 
     def let_go(self) -> None:
         """Thread: the work has done with the connection."""
@@ -95,13 +96,17 @@ class Pool:
 
     def start(self) -> None:
         """Starts the threads. They connect when they first have something to do."""
+        arguments = {
+            **self._dialect.connect_arguments(self._timeout),
+            **self._dialect.session_arguments(reading=self._reading, timeout=self._timeout),
+        }
         self._connections = ConnectionPool(
             self._dialect.driver,
             cp_reactor=self._reactor,
             cp_min=1,
             cp_max=self._size,
             cp_openfun=self._opened,
-            **self._dialect.connect_arguments(self._timeout),
+            **arguments,
         )
         self._connections.start()
 
@@ -183,9 +188,8 @@ class Pool:
     def _connect(self) -> Any:
         try:
             return self._connections.connect()
-        except StorageError:
-            raise
-        except self._dialect.errors as error:
+        except Exception as error:
+            # Not the driver's errors alone: PyMySQL has a RuntimeError for a login it has no code for.
             raise StorageUnavailable(f"no connection: {self._dialect.reason(error)}") from None
 
     def _opened(self, connection: Any) -> None:

@@ -61,6 +61,24 @@ class PostgreSQL(Dialect):
         # libpq counts in whole seconds, and not under two.
         return {**self._arguments, "connect_timeout": max(2, math.ceil(timeout))}
 
+    def session_arguments(self, *, reading: bool, timeout: float) -> dict[str, Any]:
+        """The session's settings go with the login, so that they cost no round trips and can't hang."""
+        milliseconds = math.ceil(timeout * 1000)
+        settings = {
+            "timezone": "UTC",
+            "default_transaction_isolation": "repeatable read" if reading else "read committed",
+            "default_transaction_read_only": "on" if reading else "off",
+            # What we have given up the server gives up too, with the locks it holds.
+            "statement_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": milliseconds,
+        }
+        options = [str(self._arguments.get("options", ""))]
+        for key, value in settings.items():
+            # Options are parted by spaces, and a space within one has a backslash before it.
+            escaped = str(value).replace(" ", "\\ ")
+            options.append(f"-c {key}={escaped}")
+        return {"autocommit": True, "options": " ".join(options).strip()}
+
     def inserted_id(self, cursor: Any) -> int:
         """What the RETURNING, that compiling added, brought."""
         return int(cursor.fetchone()[0])
@@ -86,19 +104,6 @@ class PostgreSQL(Dialect):
     def code(self, error: Exception) -> str:
         """The SQLSTATE."""
         return str(getattr(error, "sqlstate", None) or "")
-
-    def _configure(self, connection: Any, *, reading: bool, timeout: float) -> None:
-        connection.autocommit = True
-        milliseconds = math.ceil(timeout * 1000)
-        isolation = "REPEATABLE READ READ ONLY" if reading else "READ COMMITTED READ WRITE"
-        for setting in (
-            "SET TIME ZONE 'UTC'",
-            f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {isolation}",
-            # What we have given up the server gives up too, with the locks it holds.
-            f"SET statement_timeout = {milliseconds}",
-            f"SET idle_in_transaction_session_timeout = {milliseconds}",
-        ):
-            connection.execute(setting)
 
 
 class _Socket:

@@ -145,6 +145,7 @@ class BatchTests(SynchronousTestCase):
         answers = carry_out([noting(1), noting(2, TransactionAborted())], session)
         self.assertEqual(answers, ["did 1", "did 2"])
         self.assertEqual(session.stored, [1, 2])
+        self.assertEqual(session.steps, ["begin", "rollback", *["begin", "commit"] * 2])
 
     def test_aborted_for_ever(self) -> None:
         """A work that is aborted again and again is given up; those beside it are committed."""

@@ -71,6 +71,14 @@ class UrlTests(SynchronousTestCase):
         arguments = dialect_for("postgresql:///name?host=/run/postgresql").connect_arguments(5)
         self.assertEqual(arguments["host"], "/run/postgresql")
 
+    def test_postgresql_session(self) -> None:
+        """A session's settings go beside those that the URL names, spaces escaped."""
+        dialect = dialect_for("postgresql://me@host/name?options=-c%20work_mem%3D8MB")
+        options = dialect.session_arguments(reading=True, timeout=1.5)["options"]
+        self.assertTrue(options.startswith("-c work_mem=8MB -c timezone=UTC "), options)
+        self.assertIn("-c default_transaction_isolation=repeatable\\ read ", options)
+        self.assertIn("-c statement_timeout=1500 ", options)
+
     def test_mysql(self) -> None:
         """All parts of the URL are given to PyMySQL; `mariadb` is the same."""
         for kind in ("mysql", "mariadb"):

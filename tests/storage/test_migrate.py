@@ -6,8 +6,9 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ from sqlalchemy import inspect, text
 from realtime.storage import migrate as module
 from realtime.storage.dialect import dialect_for
 from realtime.storage.errors import StorageError, StorageUnavailable
+from realtime.storage.locks import mysql_lock, postgresql_lock, sqlite_lock
 from realtime.storage.migrate import connected, migrate
+from realtime.storage.sqlite import SQLite
 from realtime.storage.tables import metadata
 
 HEAD = "0001"
@@ -131,6 +134,27 @@ def test_several_processes_at_once(database_url: str) -> None:
     outputs = [process.communicate(timeout=60) for process in processes]
     assert [errors for lines, errors in outputs] == [b""] * 4
     assert sorted(len(lines.splitlines()) for lines, errors in outputs) == [0, 0, 0, 1]
+    assert sql(database_url, "SELECT version_num FROM alembic_version") == [(HEAD,)]
+
+
+def test_waits_for_the_lock(database_url: str) -> None:
+    """While another holds the migrations' lock nothing is done; then it is done."""
+    dialect = dialect_for(database_url)
+    thread = Thread(target=migrated, args=(database_url,))
+    with ExitStack() as held:
+        if isinstance(dialect, SQLite):
+            Path(dialect.path).parent.mkdir()
+            held.enter_context(sqlite_lock(Path(dialect.path)))
+        else:
+            lock = {"postgresql": postgresql_lock, "mysql": mysql_lock}[dialect.name]
+            held.enter_context(lock(held.enter_context(connected(dialect))))
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        with connected(dialect) as connection:
+            assert inspect(connection).get_table_names() == []
+    thread.join(30)
+    assert not thread.is_alive()
     assert sql(database_url, "SELECT version_num FROM alembic_version") == [(HEAD,)]
 
 
