@@ -48,6 +48,14 @@ class Listener:
     stays: bool = False
 
 
+class StartFailed(SystemExit, Exception):
+    """Ends twistd with one line on standard error.
+
+    It is an Exception beside because twistd, in the background, cleans up after those alone: for another
+    it would leave its pid file, and the process at the terminal would wait for ever.
+    """
+
+
 class Daemon(Service):
     """Everything that runs. ``demo`` makes the demo accounts and says what to try."""
 
@@ -167,4 +175,4 @@ class Daemon(Service):
 
     def _fail(self, failure: Failure, what: str) -> NoReturn:
         """End the start, and twistd with it, in one line."""
-        raise SystemExit(f"realtime: {what}: {failure.getErrorMessage()}")
+        raise StartFailed(f"realtime: {what}: {failure.getErrorMessage()}")

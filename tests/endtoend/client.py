@@ -111,5 +111,5 @@ def connect(
     factory.protocol = protocol
     factory.noisy = False
     factory.setProtocolOptions(failByDrop=False, openHandshakeTimeout=0, closeHandshakeTimeout=0)
-    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
-    return endpoint.connect(factory).addCallback(lambda client: client.opened)
+    connected: Deferred[Any] = TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(factory)
+    return connected.addCallback(lambda client: client.opened)

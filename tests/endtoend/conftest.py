@@ -1,4 +1,4 @@
-"""Daemons that are gone when their test is over."""
+"""Daemons that are gone when their test is over, and have said nothing that they must not."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_twisted
 from twisted.internet.defer import Deferred
 
-from tests.endtoend.daemon import DaemonProcess
+from tests.endtoend.daemon import DaemonProcess, faults_in
+from tests.reactor import wait_for
+from tests.reactor import wait_for
 
 Start = Callable[..., "Deferred[DaemonProcess]"]
 
 
 @pytest.fixture
 def start_daemon(tmp_path: Path) -> Iterator[Start]:
-    """A function that starts a daemon with options and environment; all are killed at the end."""
+    """A function that starts a daemon with options and environment; all are killed at the end.
+
+    Their logs must hold no traceback, and nothing private.
+    """
     started: list[DaemonProcess] = []
 
     def start(*options: str, **settings: Any) -> Deferred[DaemonProcess]:
@@ -28,4 +32,6 @@ def start_daemon(tmp_path: Path) -> Iterator[Start]:
     yield start
     for daemon in started:
         if daemon.is_running:
-            pytest_twisted.blockon(daemon.kill())
+            wait_for(daemon.kill())
+    for daemon in started:
+        assert not faults_in(daemon.log), daemon.log
