@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 
 from tests.endtoend.daemon import DaemonProcess, faults_in
 from tests.reactor import wait_for
-from tests.reactor import wait_for
 
 Start = Callable[..., "Deferred[DaemonProcess]"]
 

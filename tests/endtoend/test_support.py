@@ -30,7 +30,6 @@ from tests.endtoend.daemon import PRIVATE, DaemonProcess, faults_in
 from tests.endtoend.raw import BINARY, CONTINUATION, PATIENCE, PING, TEXT, RawClient, frame, request
 from tests.endtoend.web import ask, sign_in_with
 from tests.reactor import in_reactor, wait_for
-from tests.reactor import in_reactor, wait_for
 
 _addresses = (f"10.0.{number // 200}.{number % 200 + 1}" for number in count())
 
