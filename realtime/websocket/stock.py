@@ -102,6 +102,12 @@ class StockConnection(WebSocketServerProtocol):
         super()._protocol_violation(reason)
         return True
 
+    def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool:
+        """Take the peer's close frame; after a wrong one too there is nothing more to wait for."""
+        if super().onCloseFrame(code, reasonRaw):
+            self.dropConnection()
+        return True
+
     def failHandshake(
         self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
     ) -> None:

@@ -341,9 +341,9 @@ def surroundings(settings: Settings) -> Surroundings:
     )
 
 
-def recording_factory(settings: Settings, parts: Surroundings | None = None) -> RecordingFactory:
-    """A factory under rules with times that are easy to tell apart."""
-    rules = Rules(
+def connection_rules(settings: Settings) -> Rules:
+    """Rules with times that are easy to tell apart."""
+    return Rules(
         message_bytes=settings.message_bytes,
         rate=Rate(settings.per_second, 2 * settings.per_second),
         send_buffer_bytes=settings.send_buffer_bytes,
@@ -351,4 +351,8 @@ def recording_factory(settings: Settings, parts: Surroundings | None = None) -> 
         unauthenticated_timeout=40,
         closing_timeout=5,
     )
-    return RecordingFactory(parts or surroundings(settings), rules)
+
+
+def recording_factory(settings: Settings, parts: Surroundings | None = None) -> RecordingFactory:
+    """A factory of recording connections."""
+    return RecordingFactory(parts or surroundings(settings), connection_rules(settings))
