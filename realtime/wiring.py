@@ -61,6 +61,7 @@ def build(settings: Settings, reactor: Any, *, demo: bool = False) -> Daemon:
 
     Raises :class:`ConfigurationError` with one line that names the setting that can't be used.
     """
+    check(settings, reactor)  # all of it, before the secret is made
     try:
         return _Parts(settings, reactor).daemon(demo=demo)
     except ValueError as error:

@@ -258,10 +258,10 @@ def test_copied_aside(tmp_path: Path, next_version: Path) -> None:
     assert not list(tmp_path.glob("*.unfinished"))
 
 
+# Not MariaDB, which commits each change of a table by itself.
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_failed_migration_is_undone(database_url: str, next_version: Path) -> None:
     """Where DDL can be undone a migration that fails leaves nothing, and can be run again."""
-    if database_url.startswith("mysql"):
-        pytest.skip("MariaDB commits each change of a table by itself")
     migrated(database_url)
     next_version.write_text(NEXT.format(then="op.execute('SELECT nothing FROM nowhere')"))
     with pytest.raises(StorageError) as caught:
