@@ -112,6 +112,9 @@ class Limits(_Section, frozen=True):
         int,
         Meta(ge=0, description="queued for a slow reader before it is closed with 4430"),
     ] = 1_048_576
+    compression: Annotated[
+        bool, Meta(description="permessage-deflate for clients that ask; costs memory and CPU")
+    ] = False
     history_bytes: Annotated[
         int, Meta(ge=1024, description="a reply with history holds the newest that fit")
     ] = 524_288

@@ -270,6 +270,7 @@ def _rules(limits: Limits, message_bytes: int) -> Rules:
         send_buffer_bytes=limits.send_buffer_bytes,
         handshake_timeout=limits.handshake_timeout,
         unauthenticated_timeout=limits.unauthenticated_timeout,
+        compression=limits.compression,
     )
 
 

@@ -12,6 +12,7 @@ handed in, one way to close, and one way to send.
 ``connection``  one client's connection, the base class of every protocol's own
 ``outgoing``    frames on their way out: one write a turn, bounded
 ``frames``      frames as bytes
+``compression`` what is agreed to of a client that offers to compress
 ``admission``   who is connected, how many from one address and for one user
 ``keepalive``   one timer that asks all silent connections whether they are alive
 """

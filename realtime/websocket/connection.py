@@ -84,10 +84,18 @@ class Connection(StockConnection):
 
     def send(self, payload: bytes) -> None:
         """Send a text message, ``payload`` in UTF-8; nothing once the connection is over."""
-        self.send_frame(frames.text(payload))
+        if not self.compresses:
+            self.send_frame(frames.text(payload))
+        elif self._is_open:
+            self.factory.messages_sent.inc()
+            self.send_deflated(payload)
 
     def send_frame(self, frame: bytes) -> None:
-        """Send a frame as it is; nothing once the connection is over."""
+        """Send a frame as it is; nothing once the connection is over.
+
+        It goes out uncompressed, which RFC 7692 allows: to compress it for each receiver would cost
+        what it saves to encode it once.
+        """
         if self._is_open and self._outgoing is not None:
             self.factory.messages_sent.inc()
             self._outgoing.write(frame)

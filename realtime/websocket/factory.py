@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from realtime.limiting import Rate
 from realtime.operations.metrics import Metrics, close_code_label
+from realtime.websocket import compression
 from realtime.websocket.admission import Admission
 from realtime.websocket.handshake import HandshakePolicy
 from realtime.websocket.incoming import LONGEST
@@ -28,6 +29,7 @@ class Rules:
     unauthenticated_timeout: float
     closing_timeout: float = 5.0
     """A peer that has not finished the closing handshake by then never will."""
+    compression: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class ConnectionFactory(WebSocketServerFactory):
             webStatus=False,
             openHandshakeTimeout=0,  # these two run on a clock of Autobahn's own;
             closeHandshakeTimeout=0,  # the connection's timer takes their place
+            perMessageCompressionAccept=compression.accept if rules.compression else None,
             allowNullOrigin=True,  # origins are judged by the connection
         )
 

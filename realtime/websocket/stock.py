@@ -48,6 +48,8 @@ class StockConnection(WebSocketServerProtocol):
     transport: Any  # a TCP, UNIX or TLS transport, from connectionMade on
     log = _Silent()
     _outgoing: Outgoing | None = None
+    _isMessageCompressed: bool
+    utf8validateIncomingCurrentMessage: bool
 
     def processHandshake(self) -> None:
         """Take a head whose lines end with CR LF alone."""
@@ -65,6 +67,27 @@ class StockConnection(WebSocketServerProtocol):
             and not self.inside_message
             and self._perMessageCompress is None
         )
+
+    @property
+    def compresses(self) -> bool:
+        """Whether messages may be compressed (from the end of the handshake on)."""
+        return self._perMessageCompress is not None
+
+    def send_deflated(self, payload: bytes) -> None:
+        """Send a text message compressed; ``sendMessage`` would hold it against the limit for what comes in."""
+        deflate: Any = self._perMessageCompress
+        deflate.start_compress_message()
+        data = deflate.compress_message_data(payload) + deflate.end_compress_message()
+        self.sendFrame(opcode=self.MESSAGE_TYPE_TEXT, payload=data, rsv=4)
+
+    def onFrameData(self, payload: bytes) -> None:
+        """Step over the rest of a compressed message that is too large or broken.
+
+        Autobahn would stay where it is, and keep all that comes after it until the connection is cut.
+        """
+        if super().onFrameData(payload) is False:
+            self._isMessageCompressed = False
+            self.utf8validateIncomingCurrentMessage = False
 
     def forget_handshake(self) -> None:
         """Let go of what only the handshake needed."""
@@ -102,11 +125,12 @@ class StockConnection(WebSocketServerProtocol):
         super()._protocol_violation(reason)
         return True
 
-    def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool:
+    def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool:
         """Take the peer's close frame; after a wrong one too there is nothing more to wait for."""
-        if super().onCloseFrame(code, reasonRaw):
+        is_wrong = bool(super().onCloseFrame(code, reasonRaw))
+        if is_wrong:
             self.dropConnection()
-        return True
+        return is_wrong
 
     def failHandshake(
         self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None

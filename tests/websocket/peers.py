@@ -59,7 +59,8 @@ def client_frame(
         head = struct.pack("!BBH", final << 7 | opcode, 0x80 | 126, length)
     else:
         head = struct.pack("!BBQ", final << 7 | opcode, 0x80 | 127, length)
-    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+    masks = (mask * (length // 4 + 1))[:length]
+    return head + mask + (int.from_bytes(payload) ^ int.from_bytes(masks)).to_bytes(length)
 
 
 def close_frame(code: int | None = 1000, reason: bytes = b"") -> bytes:
@@ -321,6 +322,7 @@ class Settings:
     proxies: Sequence[str] = ()
     interval: float = 30.0
     timeout: float = 20.0
+    compression: bool = False
     clock: Clock = field(default_factory=Clock)
 
 
@@ -350,6 +352,7 @@ def connection_rules(settings: Settings) -> Rules:
         handshake_timeout=10,
         unauthenticated_timeout=40,
         closing_timeout=5,
+        compression=settings.compression,
     )
 
 
