@@ -6,6 +6,7 @@ it.
 """
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
@@ -42,7 +43,7 @@ class Handle(Protocol):
         """Let go of the connection: `cut` does nothing from here on."""
 
 
-class Dialect:
+class Dialect(ABC):
     """One database: its address, and the ways of its kind.
 
     Attributes:
@@ -75,9 +76,9 @@ class Dialect:
         self.connect: Callable[..., Any] = module.connect
         self.errors: type[Exception] = module.Error
 
+    @abstractmethod
     def connect_arguments(self, timeout: float) -> dict[str, Any]:
         """The arguments of the driver's `connect`; it gives up after `timeout` seconds."""
-        raise NotImplementedError
 
     def session_arguments(self, *, reading: bool, timeout: float) -> dict[str, Any]:
         """More arguments of `connect`, for a session of ours and not for a migration; see `opened`."""
@@ -105,13 +106,13 @@ class Dialect:
         """The id of the row that the cursor has just inserted."""
         return int(cursor.lastrowid)
 
+    @abstractmethod
     def handle(self, connection: Any) -> Handle:
         """A hold on the connection for the time of one piece of work."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fault(self, error: Exception) -> Fault:
         """What an exception of the driver means."""
-        raise NotImplementedError
 
     def explain(self, error: Exception, sql: str | None = None) -> StorageError:
         """Our exception for one of the driver's.
@@ -128,9 +129,9 @@ class Dialect:
         kind = Conflict if fault is Fault.CONFLICT else StorageError
         return kind(f"{what}: {sql}" if sql else what)
 
+    @abstractmethod
     def code(self, error: Exception) -> str:
         """The driver's code for an error, as its manual lists it."""
-        raise NotImplementedError
 
     def reason(self, error: BaseException) -> str:
         """The driver's own words on why there is no connection, on one line, for an operator to read."""

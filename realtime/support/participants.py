@@ -6,6 +6,7 @@ nothing falls between the two), shows that, and from then on what it hears.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
@@ -112,7 +113,7 @@ class Outlet(Protocol):
         """Send a text message."""
 
 
-class Participant:
+class Participant(ABC):
     """What customers and operators have in common."""
 
     methods: ClassVar[Mapping[str, Method]]
@@ -131,18 +132,21 @@ class Participant:
 
     # -- for each side to say ------------------------------------------------------------------
 
+    @abstractmethod
     def _listen(self) -> Subscription:
-        raise NotImplementedError
+        """Subscribe to what is said."""
 
+    @abstractmethod
     def _read(self) -> Deferred[Any]:
-        raise NotImplementedError
+        """Read the messages that a client is shown when it authenticates."""
 
+    @abstractmethod
     def _concerns(self, posted: Posted) -> bool:
         """Take note of a message; whether it is to be shown here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _encode(self, posted: Posted) -> bytes:
-        raise NotImplementedError
+        """Return the push of a message."""
 
     # -- the same for both ---------------------------------------------------------------------
 

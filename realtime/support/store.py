@@ -34,32 +34,18 @@ _ADD_MESSAGE = Statement(
         is_from_support=bindparam("from_support"),
     )
 )
-_CUSTOMER_WROTE = Statement(
-    upsert(
-        conversations,
-        key=["user_id"],
-        values={
-            "user_id": bindparam("customer"),
-            "last_message_id": bindparam("message_id"),
-            "is_open": true(),
-        },
-        update=["last_message_id", "is_open"],
-    )
-)
+
+
+def _after_message(**changes: Any) -> Statement:
+    """Bring a conversation's summary up to a message that was just stored."""
+    changes["last_message_id"] = bindparam("message_id")
+    values = {"user_id": bindparam("customer"), **changes}
+    return Statement(upsert(conversations, key=["user_id"], values=values, update=list(changes)))
+
+
+_CUSTOMER_WROTE = _after_message(is_open=true())
 # Who answers has read what was asked.
-_OPERATOR_WROTE = Statement(
-    upsert(
-        conversations,
-        key=["user_id"],
-        values={
-            "user_id": bindparam("customer"),
-            "last_message_id": bindparam("message_id"),
-            "is_open": false(),
-            "seen_message_id": bindparam("seen_id"),
-        },
-        update=["last_message_id", "is_open", "seen_message_id"],
-    )
-)
+_OPERATOR_WROTE = _after_message(is_open=false(), seen_message_id=bindparam("seen_id"))
 _NAME = Statement(select(users.c.user_name).where(users.c.id == bindparam("customer")))
 _MESSAGE_COLUMNS = (
     messages.c.id,
