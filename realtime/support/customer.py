@@ -18,6 +18,7 @@ from realtime.support.store import LATEST
 class Customer(Participant):
     """A customer's connection."""
 
+    __slots__ = ()
     _remembered = 64
 
     def _listen(self) -> Subscription:

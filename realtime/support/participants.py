@@ -116,6 +116,10 @@ class Outlet(Protocol):
 class Participant(ABC):
     """What customers and operators have in common."""
 
+    __slots__ = (
+        *("_collected", "_desk", "_history_bytes", "_outlet", "_pushes", "_shown", "_subscriptions"),
+        "user",
+    )
     methods: ClassVar[Mapping[str, Method]]
     _remembered: ClassVar[int]
     _log = Logger()

@@ -97,6 +97,10 @@ class Parts:
 class Session:
     """The session of one connection. ``token`` is what the handshake held, not checked yet."""
 
+    __slots__ = (
+        *("_faults", "_held", "_participant", "_parts", "_peer", "_state", "_token"),
+        *("origin", "send"),
+    )
     _log = Logger()
 
     def __init__(self, peer: Peer, parts: Parts, token: str | None) -> None:

@@ -16,6 +16,7 @@ from realtime.websocket.handshake import HandshakePolicy
 from realtime.websocket.incoming import LONGEST
 from realtime.websocket.keepalive import Keepalive
 from realtime.websocket.outgoing import Turn
+from realtime.websocket.stock import with_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class ConnectionFactory(WebSocketServerFactory):
             perMessageCompressionAccept=compression.accept if rules.compression else None,
             allowNullOrigin=True,  # origins are judged by the connection
         )
+        self.protocol = with_options(self.protocol, self)
 
     def count_opened(self) -> None:
         """Count a connection that opened."""

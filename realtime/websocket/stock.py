@@ -6,6 +6,8 @@ is private in Autobahn is touched here and nowhere else.
 - It logs through arguments that are formatted whether anybody reads them or not, and quotes its peers:
   it is silent here; who connects and why it ends is logged by us, in one line.
 - Its timers run on a clock of its own: they are off (see `factory`), and `connection` has one.
+- It copies its options and its first state into every connection, some fifty attributes, and keeps what only
+  the handshake needed: options and first state are the class's here, and the rest is let go.
 - What it sends goes where it is told to (`outgoing`), so that all frames keep their order.
 - An error answer to a handshake is a whole HTTP answer, and quotes nothing of the request.
 """
@@ -13,10 +15,14 @@ is private in Autobahn is touched here and nowhere else.
 from __future__ import annotations
 
 import re
+from collections import deque
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.protocol import TrafficStats
+from autobahn.websocket.utf8validator import Utf8Validator
 
 from realtime.websocket.outgoing import Outgoing
 
@@ -29,8 +35,37 @@ _OF_THE_HANDSHAKE = (
     *("http_request_data", "http_status_line", "http_headers", "http_request_uri"),
     *("http_request_path", "http_request_params", "http_request_host", "http_response_data"),
     *("websocket_origin", "websocket_protocols", "websocket_extensions", "_wskey"),
+    *("websocket_protocol_in_use", "handshake"),
 )
 """What Autobahn keeps of a handshake for as long as the connection lives."""
+
+_FIRST_STATE: dict[str, Any] = {
+    **dict.fromkeys(
+        (
+            *("wasMaxFramePayloadSizeExceeded", "wasMaxMessagePayloadSizeExceeded", "triggered"),
+            *("closedByMe", "failedByMe", "droppedByMe", "wasClean", "wasOpenHandshakeTimeout"),
+            *("wasServerConnectionDropTimeout", "wasCloseHandshakeTimeout", "inside_message"),
+            *("wasServingFlashSocketPolicyFile", "trackTimings"),
+        ),
+        False,
+    ),
+    **dict.fromkeys(
+        (
+            *("wasNotCleanReason", "localCloseCode", "localCloseReason", "remoteCloseCode"),
+            *("remoteCloseReason", "openHandshakeTimeoutCall", "closeHandshakeTimeoutCall"),
+            *("autoPingTimeoutCall", "autoPingPending", "autoPingPendingCall", "autoPingPendingSent"),
+            *("trackedTimings", "_perMessageCompress", "current_frame"),
+        ),
+    ),
+    "autoPingPendingSeq": 0,
+    "send_state": WebSocketServerProtocol.SEND_STATE_GROUND,
+    "websocket_version": 13,
+    "data": b"",
+}
+"""The state that a connection is opened in: read from the class until something changes it."""
+
+_SHARED = ("trafficStats", "send_queue")
+"""What Autobahn gives to each connection, and nothing here uses: one for all will do."""
 
 
 class _Silent:
@@ -42,14 +77,52 @@ class _Silent:
     debug = trace = info = warn = error = failure = critical = _ignore
 
 
-class StockConnection(WebSocketServerProtocol):
-    """The connection as Autobahn has it; ``_outgoing`` takes what it sends."""
+class _Nobody:
+    """Stands in for the Deferreds of Autobahn's that nobody here waits for."""
 
+    def callback(self, result: object) -> None:
+        pass
+
+
+class StockConnection(WebSocketServerProtocol):
+    """The connection as Autobahn has it; ``_outgoing`` takes what it sends.
+
+    Autobahn's options are attributes of the class that a factory makes of it (see `with_options`).
+    """
+
+    CONFIG_ATTRS = []  # noqa: RUF012 - they are not copied
+    is_open = is_closed = _Nobody()
+    trafficStats = TrafficStats()
+    send_queue: deque[Any] = deque()  # noqa: RUF012
+    _validator: Utf8Validator | None = None
     transport: Any  # a TCP, UNIX or TLS transport, from connectionMade on
     log = _Silent()
     _outgoing: Outgoing | None = None
     _isMessageCompressed: bool
     utf8validateIncomingCurrentMessage: bool
+
+    def __init__(self) -> None:
+        """Leave out what Autobahn makes for applications of another kind."""
+
+    @property
+    def utf8validator(self) -> Utf8Validator:
+        """The validator of the texts that Autobahn's parser reads, made for the first of them."""
+        if self._validator is None:
+            self._validator = Utf8Validator()
+        return self._validator
+
+    @utf8validator.setter
+    def utf8validator(self, validator: Utf8Validator) -> None:
+        """Wait for the first text."""
+
+    def connectionMade(self) -> None:
+        """Begin, without the details of the transport that nobody here asks for."""
+        with suppress(AttributeError, OSError):  # a UNIX socket has no such thing
+            self.transport.setTcpNoDelay(True)
+        self._connectionMade()
+
+    def _onOpen(self) -> None:
+        self.onOpen()
 
     def processHandshake(self) -> None:
         """Take a head whose lines end with CR LF alone."""
@@ -90,9 +163,18 @@ class StockConnection(WebSocketServerProtocol):
             self.utf8validateIncomingCurrentMessage = False
 
     def forget_handshake(self) -> None:
-        """Let go of what only the handshake needed."""
-        for name in _OF_THE_HANDSHAKE:
-            self.__dict__.pop(name, None)
+        """Let go of what only the handshake needed, and of what the class says as well.
+
+        By a list of what to drop: a list of what to keep would break the first frame that needs
+        something it forgot.
+        """
+        own = self.__dict__
+        for name in (*_OF_THE_HANDSHAKE, *_SHARED):
+            own.pop(name, None)
+        for name, first in _FIRST_STATE.items():
+            if name in own and own[name] == first:
+                del own[name]
+        self.__dict__ = dict(own)  # one that has held more stays as large as it was
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes from the transport; none once it is to be closed."""
@@ -146,3 +228,16 @@ class StockConnection(WebSocketServerProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Nothing: `connectionLost` has the last word."""
+
+
+for _name, _first in _FIRST_STATE.items():
+    setattr(StockConnection, _name, _first)
+
+
+def with_options(connection: type[Any], options: Any) -> type[Any]:
+    """Return a class of connection that has the protocol options of a factory of Autobahn's."""
+    names = WebSocketServerProtocol.CONFIG_ATTRS
+    values = {name: getattr(options, name) for name in names if name != "trackTimings"}
+    # A function would be taken for a method.
+    static = {name: staticmethod(value) if callable(value) else value for name, value in values.items()}
+    return type(connection.__name__, (connection,), static)
