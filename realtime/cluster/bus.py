@@ -78,6 +78,8 @@ class MemoryBus:
 
     def publish(self, topic: Topic[Message], message: Message) -> None:
         """See :meth:`Bus.publish`."""
+        if topic.name not in self._listeners:
+            return
         self._published.append((topic.name, message))
         if self._delivering:
             return

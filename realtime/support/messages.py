@@ -141,6 +141,8 @@ def parameters(params: Any, *types: type, optional: int = 0) -> list[Any] | None
 
     The last ``optional`` ones may be left out. Types are exact: a bool is no int.
     """
+    if type(params) is list and tuple(map(type, params)) == types:
+        return params  # nothing left out: what nearly always comes
     if type(params) is not list or not len(types) - optional <= len(params) <= len(types):
         return None
     values = params + [None] * (len(types) - len(params))
