@@ -53,16 +53,12 @@ class Customer(Participant):
         found = self._desk.store.history(self.user.id, *self._history_limits(*limits))
         return found.addCallback(self._as_result)
 
-    def forbidden(self, params: Any) -> Deferred[Result]:
-        """What only operators may ask for."""
-        raise Refused(messages.PERMISSION_DENIED)
-
     methods: ClassVar[Mapping[str, Method]] = {
         "message.send": say,
         "message.history": history,
-        "message.operatorSend": forbidden,
-        "message.conversations": forbidden,
-        "message.assign": forbidden,
-        "message.release": forbidden,
-        "message.seen": forbidden,
+        "message.operatorSend": Participant.forbidden,
+        "message.conversations": Participant.forbidden,
+        "message.assign": Participant.forbidden,
+        "message.release": Participant.forbidden,
+        "message.seen": Participant.forbidden,
     }

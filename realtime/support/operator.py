@@ -134,12 +134,8 @@ class Operator(Participant):
         if changed.origin != self._outlet.origin:
             self._outlet.send(self._pushes.changed(changed))
 
-    def forbidden(self, params: Any) -> Deferred[Result]:
-        """What only customers may ask for: an operator has no conversation of its own."""
-        raise Refused(messages.PERMISSION_DENIED)
-
     methods: ClassVar[Mapping[str, Method]] = {
-        "message.send": forbidden,
+        "message.send": Participant.forbidden,
         "message.operatorSend": answer,
         "message.history": history,
         "message.conversations": conversations,

@@ -46,29 +46,28 @@ class Pushes:
         self._with_id = with_id
         self._last: dict[str, tuple[object, bytes]] = {}
 
+    def message(self, message: Message) -> bytes:
+        """Return the push of a message, in the form that it has."""
+        return messages.encode_push({"message": message}, message.message_id if self._with_id else None)
+
     def customer(self, posted: Posted) -> bytes:
         """Return the push of a message to its customer."""
-        return self._once("customer", posted, lambda: as_customer_sees(posted.message))
+        return self._once("customer", posted, lambda: self.message(as_customer_sees(posted.message)))
 
     def operator(self, posted: Posted) -> bytes:
         """Return the push of a message to an operator."""
-        return self._once("operator", posted, lambda: posted.message)
+        return self._once("operator", posted, lambda: self.message(posted.message))
 
     def changed(self, changed: Changed) -> bytes:
         """Return the push of a changed conversation to an operator."""
-        last = self._last.get("changed")
-        if last is None or last[0] is not changed:
-            push = messages.encode_push({"conversation": changed.conversation}, None)
-            last = self._last["changed"] = changed, push
-        return last[1]
+        conversation = {"conversation": changed.conversation}
+        return self._once("changed", changed, lambda: messages.encode_push(conversation, None))
 
-    def _once(self, form: str, posted: Posted, message: Callable[[], Message]) -> bytes:
-        # A message goes to all its receivers in one turn, so remembering the last one is enough.
+    def _once(self, form: str, event: object, encode: Callable[[], bytes]) -> bytes:
+        # An event goes to all its receivers in one turn, so remembering the last one is enough.
         last = self._last.get(form)
-        if last is None or last[0] is not posted:
-            push_id = posted.message.message_id if self._with_id else None
-            push = messages.encode_push({"message": message()}, push_id)
-            last = self._last[form] = posted, push
+        if last is None or last[0] is not event:
+            last = self._last[form] = event, encode()
         return last[1]
 
 
@@ -198,7 +197,7 @@ class Participant(ABC):
         found = await self.read()
         if self._subscriptions:
             for message in self._shown.missed(found):
-                self._outlet.send(messages.encode_push({"message": message}, None))
+                self._outlet.send(self._pushes.message(message))
             self.begin(found)
 
     def _catching_up_failed(self, failure: Failure) -> None:
@@ -212,6 +211,10 @@ class Participant(ABC):
         if before < 1 or count < 1:
             raise Refused(messages.INCORRECT_ARGUMENT)
         return min(before, LATEST), min(count, messages.MESSAGES_AT_ONCE)
+
+    def forbidden(self, params: Any) -> Deferred[Result]:
+        """What only the other side may ask for."""
+        raise Refused(messages.PERMISSION_DENIED)
 
     def _as_result(self, found: list[Any]) -> Result:
         return {"messages": messages.newest_that_fit(found, self._history_bytes) or None}

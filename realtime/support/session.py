@@ -199,6 +199,10 @@ class Session:
     def _report(self, failure: Failure) -> None:
         self._log.failure("support: connection {connection} failed", failure, connection=self._peer.number)
 
+    def _is_over(self) -> bool:
+        """Whether the connection ended, perhaps while something was waited for."""
+        return self._state is State.OVER
+
     def _enter(self, state: State) -> None:
         if state not in _NEXT[self._state]:
             raise RuntimeError(f"from {self._state} to {state}")
@@ -221,10 +225,12 @@ class Session:
 
     async def _admit(self, token: str, request_id: Raw) -> None:
         identity = await self._parts.authenticator.authenticate(token)
+        if self._is_over():
+            return  # before it listens: the end has passed, and nobody would make it stop
         participant = self._participant = self._participant_for(identity)
         found = await participant.follow()
-        if self._state is State.OVER or not self._peer.identify(identity.user.id):
-            participant.end()
+        # Either way over, and the participant ended by `end`.
+        if self._is_over() or not self._peer.identify(identity.user.id):
             return
         self._enter(State.SERVING)
         self._token = None
@@ -242,7 +248,7 @@ class Session:
             self._succeed({"messages": await participant.read() or None}, request_id)
 
     def _not_admitted(self, failure: Failure, request_id: Raw) -> None:
-        if self._state is State.OVER:
+        if self._is_over():
             return
         if failure.check(TokenInvalid):
             self._peer.close(CloseCode.NOT_AUTHENTICATED)

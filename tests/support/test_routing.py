@@ -385,6 +385,17 @@ class GapTests(RoutingTestCase):
         self.a.ask("message.send", "three")
         self.assertEqual((tab.heard(), self.o.heard()), (["three"], ["three"]))
 
+    def test_the_id_as_the_sample_draws_it(self) -> None:
+        """A push of what was missed has the id that any other push has."""
+        self.world = World(with_id=True)
+        self.addCleanup(self.world.database.close)
+        self.alice = self.world.user("alice")
+        tab = self.world.enter(self.alice)
+        self.lose("one")
+        participant: Any = tab.session._participant
+        participant._gap()
+        self.assertEqual([(each["id"], each["error"]) for each in tab.sent], [(1, None)])
+
 
 class EndTests(RoutingTestCase):
     """What stays when all have gone."""

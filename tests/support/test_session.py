@@ -151,6 +151,25 @@ class AuthenticationTests(SupportTestCase):
         self.assertEqual((peer.sent, len(self.world.bus)), ([], 0))
         self.assertEqual(self.successResultOf(self.world.presence.members("support.operators")), frozenset())
 
+    def test_gone_before_the_database_fails(self) -> None:
+        """Nothing stays of it either."""
+        held: list[Any] = []
+        token = self.world.token(self.alice)
+        self.patch(self.world.parts.authenticator, "authenticate", held_back(self.world, held))
+        peer = self.world.connect()
+        peer.request("message.auth", token)
+        peer.close(CloseCode.DONE)
+        read = self.world.database.read
+
+        def fail_history(work: Any, *arguments: Any) -> Any:
+            if work.__name__ == "_history":
+                self.world.database.away = True
+            return read(work, *arguments)
+
+        self.patch(self.world.database, "read", fail_history)
+        held[0]()
+        self.assertEqual((peer.sent, len(self.world.bus)), ([], 0))
+
     def test_one_connection_too_many(self) -> None:
         """Closes the connection, and nothing stays of it."""
         peer = self.world.connect()
