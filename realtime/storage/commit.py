@@ -23,11 +23,11 @@ from twisted.python.failure import Failure
 
 from realtime.storage.errors import (
     ConnectionLost,
-    StorageError,
     StorageUnavailable,
     TransactionAborted,
 )
 from realtime.storage.pool import Job, Pool
+from realtime.storage.requests import Failed, Request, answer
 from realtime.storage.session import Session
 
 BATCH = 1000
@@ -38,28 +38,6 @@ _ABORTS_OF_ONE = 5
 
 Committed = Callable[[int, float], object]
 """Told after each commit how many works were in it and how many seconds it took."""
-
-
-class Request:
-    """A work that waits to be committed, and whom to answer."""
-
-    __slots__ = ("answer", "args", "arrived", "kwargs", "work")
-
-    def __init__(self, work: Callable[..., Any], args: Any, kwargs: dict[str, Any], arrived: float) -> None:
-        self.answer: Deferred[Any] = Deferred()
-        self.work = work
-        self.args = args
-        self.kwargs = kwargs
-        self.arrived = arrived
-
-
-class Failed:
-    """Stands among the answers for a work that raised."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
 
 
 class Batch:
@@ -226,18 +204,10 @@ class GroupCommit:
         return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
 
     def _settled(self, result: Failure | None, job: Job[None], batch: Batch, began: float) -> None:
-        answers = list(batch.answers)
-        if isinstance(result, Failure):
-            # Those in parts that were committed have their answers; the others share this one.
-            missing = Failed(result.value or StorageError())
-            answers += [missing] * (len(batch.requests) - len(answers))
-        elif self._committed is not None:
-            self._committed(len(answers), self._reactor.seconds() - began)
-        for request, answer in zip(batch.requests, answers, strict=True):
-            if type(answer) is Failed:
-                request.answer.errback(answer.error)
-            else:
-                request.answer.callback(answer)
+        if self._committed is not None and not isinstance(result, Failure):
+            self._committed(len(batch.requests), self._reactor.seconds() - began)
+        # Those in parts that were committed have their answers; the others share the failure.
+        answer(batch.requests, list(batch.answers), result)
         if job.expired:
             self._refuse_all()
 

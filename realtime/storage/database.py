@@ -10,7 +10,7 @@ from realtime.storage.commit import Committed, GroupCommit
 from realtime.storage.dialect import dialect_for
 from realtime.storage.errors import StorageUnavailable
 from realtime.storage.pool import Pool
-from realtime.storage.session import Session
+from realtime.storage.reads import GroupedReads
 from realtime.storage.statements import Statement
 from realtime.storage.transaction import Transaction
 
@@ -31,7 +31,7 @@ class Database:
     Guarantees: a write is answered after the commit that holds it, and writes are applied and answered in
     the order they were made; a read that begins after that sees it, and sees the database at one moment;
     a work that raises is undone alone and answered with what it raised. Every request is answered
-    within `timeout` seconds, or twice that for a write which had to wait for others; if the database is
+    within `timeout` seconds, or twice that for one which had to wait for others; if the database is
     away, with StorageUnavailable. When it returns, so do the requests, by themselves.
 
     Arguments:
@@ -63,7 +63,9 @@ class Database:
         self._commits = GroupCommit(
             self._writer, reactor=reactor, bound=waiting_writes, timeout=timeout, committed=committed
         )
-        self._bound = waiting_writes
+        self._reads = GroupedReads(
+            self._readers, reactor=reactor, threads=pool_size, bound=waiting_writes, timeout=timeout
+        )
         self._open = False
 
     @property
@@ -98,7 +100,8 @@ class Database:
         def close(_: object) -> Deferred[list[None]]:
             return gatherResults([self._writer.stop(), self._readers.stop()])
 
-        return self._commits.drained().addCallback(close).addCallback(lambda _: None)
+        drained = gatherResults([self._commits.drained(), self._reads.drained()])
+        return drained.addCallback(close).addCallback(lambda _: None)
 
     def read(
         self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
@@ -110,20 +113,7 @@ class Database:
         """
         if not self._open:
             return fail(StorageUnavailable("the database is closed"))
-        if self._readers.busy >= self._bound:
-            return fail(StorageUnavailable(f"{self._bound} reads are waiting already"))
-
-        def run(session: Session) -> T:
-            session.begin()
-            try:
-                result = work(session.transaction, *args, **kwargs)
-                if session.transaction.failure is not None:
-                    raise session.transaction.failure
-                return result
-            finally:
-                session.rollback()
-
-        return self._readers.run(run).answer
+        return self._reads.read(work, args, kwargs)
 
     def write(
         self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs

@@ -38,7 +38,7 @@ class Session:
 
     def begin(self) -> None:
         """Begins a transaction."""
-        self._check_time()
+        self.check_time()
         self.transaction.failure = None
         self.in_transaction = True
         try:
@@ -55,7 +55,7 @@ class Session:
             StorageUnavailable: the connection broke meanwhile, so that it may have been committed or not.
                 (Not ConnectionLost: the work must not be run again.)
         """
-        self._check_time()
+        self.check_time()
         try:
             self._command("COMMIT")
         except ConnectionLost as error:
@@ -82,7 +82,8 @@ class Session:
         self._command("ROLLBACK TO SAVEPOINT one")
         self._command("RELEASE SAVEPOINT one")
 
-    def _check_time(self) -> None:
+    def check_time(self) -> None:
+        """Raises StorageUnavailable if the time of the work is up."""
         if self._expired():
             raise StorageUnavailable("the database did not answer in time")
 

@@ -13,9 +13,10 @@ from operator import itemgetter
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import ClauseElement, Insert
+from sqlalchemy import ClauseElement, Double, Insert
 from sqlalchemy.engine.interfaces import Dialect as Compiler
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 Row = tuple[Any, ...]
 """One row of a result, in the order of the statement's columns."""
@@ -133,5 +134,11 @@ def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], Row]:
 def _converters(clause: ClauseElement, compiler: Compiler) -> list[Callable[[Any], Any] | None]:
     """What SQLAlchemy's types do to each column of the result; empty if they do nothing."""
     columns = getattr(clause, "exported_columns", ())
-    converters = [column.type.dialect_impl(compiler).result_processor(compiler, None) for column in columns]
+    converters = [_converter(column.type, compiler) for column in columns]
     return converters if any(converters) else []
+
+
+def _converter(type_: TypeEngine[Any], compiler: Compiler) -> Callable[[Any], Any] | None:
+    if isinstance(type_, Double):
+        return None  # all drivers give a float, and for PostgreSQL it would ask which kind of number came
+    return type_.dialect_impl(compiler).result_processor(compiler, None)

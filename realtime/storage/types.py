@@ -11,7 +11,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import DDLCompiler, SQLCompiler, TypeCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeEngine, Unicode, UserDefinedType
+from sqlalchemy.types import Text, TypeEngine, Unicode, UserDefinedType
 
 
 def identifier() -> TypeEngine[int]:
@@ -19,6 +19,11 @@ def identifier() -> TypeEngine[int]:
     return (
         Integer().with_variant(mysql.INTEGER(unsigned=True), "mysql").with_variant(BigInteger(), "postgresql")
     )
+
+
+def long_text() -> TypeEngine[str]:
+    """A text of up to 16 MB on MariaDB/MySQL, whose TEXT ends at 64 kB; of any length on the others."""
+    return Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 
 
 class ExactText(Unicode):

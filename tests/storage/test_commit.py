@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from realtime.storage.commit import BATCH, Batch, Failed, GroupCommit, Request
+from realtime.storage.commit import BATCH, Batch, GroupCommit
 from realtime.storage.errors import (
     Conflict,
     ConnectionLost,
@@ -18,66 +16,10 @@ from realtime.storage.errors import (
     StorageUnavailable,
     TransactionAborted,
 )
-from realtime.storage.pool import Job, Pool
+from realtime.storage.pool import Pool
+from realtime.storage.requests import Failed, Request
 from realtime.storage.session import Session
-
-
-class FakeTransaction:
-    """A transaction in which works note what they do; it fails where it is told to."""
-
-    def __init__(self) -> None:
-        self.failure: StorageError | None = None
-        self.done: list[object] = []
-
-    def note(self, what: object, failure: StorageError | None = None) -> None:
-        """Does `what`, or fails as a refused statement does."""
-        if failure is not None:
-            self.failure = failure
-            raise failure
-        self.done.append(what)
-
-
-class FakeSession:
-    """A session whose every step is written down, and whose commits can be made to fail."""
-
-    def __init__(self) -> None:
-        self.transaction = FakeTransaction()
-        self.steps: list[str] = []
-        self.stored: list[object] = []
-        self.commit_errors: list[Exception | None] = []
-        self._savepoint = 0
-
-    def begin(self) -> None:
-        """Begins."""
-        self.steps.append("begin")
-        self.transaction.failure = None
-        self.transaction.done = []
-
-    def commit(self) -> None:
-        """Commits, or raises the next of the errors that were prepared."""
-        self.steps.append("commit")
-        error = self.commit_errors.pop(0) if self.commit_errors else None
-        if error is not None:
-            raise error
-        self.stored += self.transaction.done
-        self.transaction.done = []
-
-    def rollback(self) -> None:
-        """Undoes."""
-        self.steps.append("rollback")
-        self.transaction.done = []
-
-    def set_savepoint(self) -> None:
-        """Marks."""
-        self.transaction.failure = None
-        self._savepoint = len(self.transaction.done)
-
-    def release_savepoint(self) -> None:
-        """Keeps."""
-
-    def undo_to_savepoint(self) -> None:
-        """Goes back."""
-        del self.transaction.done[self._savepoint :]
+from tests.storage.fakes import FakePool, FakeSession, FakeTransaction
 
 
 def noting(what: object, *failures: StorageError | None) -> Request:
@@ -175,35 +117,6 @@ class BatchTests(SynchronousTestCase):
         self.assertRaises(StorageUnavailable, batch, cast(Session, session))
         self.assertEqual(session.steps, ["begin", "commit"])
         self.assertEqual(batch.answers, [])
-
-
-class FakePool:
-    """A pool whose thread does its work when the test says so."""
-
-    def __init__(self) -> None:
-        self.jobs: list[tuple[Job[Any], Callable[[Session], Any]]] = []
-        self.session = FakeSession()
-
-    def run(self, work: Callable[[Session], Any]) -> Job[Any]:
-        """Takes the work."""
-        job: Job[Any] = Job()
-        self.jobs.append((job, work))
-        return job
-
-    def work(self, error: Exception | None = None) -> None:
-        """The thread does the oldest piece of work, or fails, and comes back."""
-        job, work = self.jobs.pop(0)
-        if error is None:
-            work(cast(Session, self.session))
-        if not job.expired:
-            job.answer.callback(None if error is None else Failure(error))
-        job.finished.callback(None)
-
-    def expire(self) -> None:
-        """The deadline of the oldest piece of work passes."""
-        job, _ = self.jobs[0]
-        job.expire()
-        job.answer.errback(StorageUnavailable("too late"))
 
 
 class GroupCommitTests(SynchronousTestCase):

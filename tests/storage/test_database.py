@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import bindparam, literal, select, text
 from twisted.internet.defer import gatherResults
+from twisted.internet.threads import deferToThread
 
 from realtime.storage.database import Database
 from realtime.storage.errors import Conflict, StorageError, StorageUnavailable
@@ -177,7 +178,7 @@ async def test_a_read_sees_one_moment(database_url: str) -> None:
     async with opened(database_url) as database:
         reading = database.read(look_twice)
         # The reader holds its thread, not the reactor; until it has looked the write would come too early.
-        await database.read(lambda transaction: looked.wait(10))
+        await deferToThread(looked.wait, 10)
         await database.write(add_user, "alice")
         written.set()
         assert await reading == ([], [])
@@ -196,6 +197,25 @@ async def test_read_error(database_url: str) -> None:
         assert isinstance(await outcome(database.read(broken)), ZeroDivisionError)
         assert isinstance(await outcome(database.read(lambda transaction: transaction.rows(BAD))), StorageError)
         assert await database.read(names) == []
+
+
+@in_reactor
+async def test_read_errors_stay_apart(database_url: str) -> None:
+    """Among reads that go to a thread together, those that are refused or raise spoil no other's answer."""
+
+    def broken(transaction: Transaction) -> None:
+        raise ZeroDivisionError
+
+    def bad(transaction: Transaction) -> None:
+        transaction.rows(BAD)
+
+    async with opened(database_url, pool_size=1) as database:
+        await database.write(add_user, "alice")
+        works = [names, bad, names, broken, names, bad, bad, names]
+        answers = await gatherResults([outcome(database.read(work)) for work in works])
+        kinds = [list, StorageError, list, ZeroDivisionError, list, StorageError, StorageError, list]
+        assert [type(answer) for answer in answers] == kinds
+        assert [answer for answer in answers if isinstance(answer, list)] == [["alice"]] * 4
 
 
 @in_reactor
