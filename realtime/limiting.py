@@ -88,7 +88,7 @@ class FaultCounter:
     """Counts a peer's faults and says when there were too many within a stretch of time.
 
     Exact where :class:`Rate` is smooth: the contract says "50 in a minute", so the moments of the
-    last 50 are kept; but only from the first fault on, for most peers never make one.
+    last 50 are kept. Most peers never make a fault: whoever counts them makes the counter for the first.
     """
 
     __slots__ = ("_limit", "_moments", "_seconds")
@@ -96,11 +96,9 @@ class FaultCounter:
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit = limit
         self._seconds = seconds
-        self._moments: deque[float] | None = None
+        self._moments: deque[float] = deque(maxlen=limit)
 
     def add(self, now: float) -> bool:
         """Count a fault; return whether this one reaches the limit."""
-        if self._moments is None:
-            self._moments = deque(maxlen=self._limit)
         self._moments.append(now)
         return len(self._moments) == self._limit and now - self._moments[0] < self._seconds

@@ -7,9 +7,12 @@ The values of a label come from a short list that the server knows: never from a
 user, an address, a token or a message. Close codes go through `close_code_label` for that reason,
 since a peer may send any of two thousand.
 
-Finding a child with ``labels()`` costs more than counting with it. What counts for every message
-finds its child once, when the connection opens, and keeps it.
+Finding a child with ``labels()`` costs more than counting with it: who counts often finds its child
+once and keeps it. What counts every message is a `Tally`: prometheus_client's counters take a lock each
+time, for threads that don't count here, and that is a tenth of what a message costs.
 """
+
+from collections.abc import Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +25,8 @@ from prometheus_client import (
     ProcessCollector,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
@@ -33,6 +38,41 @@ _KNOWN_CLOSE_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}
 
 # From a commit on an idle solid-state disk to one that is about to be given up.
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Tally:
+    """A number that only grows; counted in the reactor's thread alone: ``tally.count += 1``."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class Tallies(Collector):
+    """A counter metric with one `Tally` for each value of its one label."""
+
+    def __init__(self, name: str, documentation: str, label: str, *, registry: CollectorRegistry) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._label = label
+        self._tallies: dict[str, Tally] = {}
+        registry.register(self)
+
+    def of(self, value: str) -> Tally:
+        """Return the tally for a value of the label."""
+        return self._tallies.setdefault(value, Tally())
+
+    def describe(self) -> Iterable[Metric]:
+        """Name the metric, for the registry."""
+        return [CounterMetricFamily(self._name, self._documentation, labels=[self._label])]
+
+    def collect(self) -> Iterable[Metric]:
+        """Give what was counted, for a scrape."""
+        family = CounterMetricFamily(self._name, self._documentation, labels=[self._label])
+        for value, tally in self._tallies.items():
+            family.add_metric([value], tally.count)
+        return [family]
 
 
 class Metrics:
@@ -72,16 +112,16 @@ class Metrics:
             ["protocol", "code"],
             registry=registry,
         )
-        self.messages_received_total = Counter(
+        self.messages_received_total = Tallies(
             "realtime_messages_received_total",
             "Messages received.",
-            ["protocol"],
+            "protocol",
             registry=registry,
         )
-        self.messages_sent_total = Counter(
+        self.messages_sent_total = Tallies(
             "realtime_messages_sent_total",
             "Messages sent, one for each receiver.",
-            ["protocol"],
+            "protocol",
             registry=registry,
         )
         self.refused_total = Counter(

@@ -15,7 +15,7 @@ class Sharing:
     """
 
     def __init__(self, origins: OriginPolicy) -> None:
-        self._origins = origins
+        self.origins = origins
 
     def share(self, request: Request) -> bool:
         """Let the page that asked read the answer, if it may; whether there is nothing against it."""
@@ -23,7 +23,7 @@ class Sharing:
         origin = request.getHeader("origin")
         if origin is None:
             return True
-        if not self._origins.allows(origin, request.getHeader("host")):
+        if not self.origins.allows(origin, request.getHeader("host")):
             return False
         request.setHeader("access-control-allow-origin", origin)
         return True

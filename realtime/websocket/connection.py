@@ -20,6 +20,7 @@ import itertools
 from typing import Any, NoReturn, cast
 
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -37,6 +38,9 @@ _numbers = itertools.count(1)
 
 _SMALL_FRAGMENT = 1024
 """Bytes. A shorter part of a message costs as much as a message does, and counts as one."""
+
+_Accepted = tuple[str | None, dict[str, str]]
+"""The subprotocol, and further headers of the answer."""
 
 _NO_CODE = 1005
 """Stands for the code of a close frame that has none (RFC 6455, section 7.1.5)."""
@@ -59,13 +63,18 @@ class Connection(StockConnection):
     _address: str | None = None
     _user_id: int | None = None
     _timer: IDelayedCall | None = None
+    _judging: Deferred[Any] | None = None
     _drained = 0.0
     _is_open = False
 
     # -- for the protocols to override ---------------------------------------------------------
 
-    def accept(self, handshake: Handshake) -> None:
-        """Judge the handshake before the upgrade; :meth:`refuse` answers with an HTTP error."""
+    def accept(self, handshake: Handshake) -> Deferred[None] | None:
+        """Judge the handshake before the upgrade; :meth:`refuse` answers with an HTTP error.
+
+        The handshake waits for a Deferred, which is cancelled if the client goes away meanwhile.
+        """
+        return None
 
     def opened(self, handshake: Handshake) -> None:
         """The connection is open."""
@@ -87,7 +96,7 @@ class Connection(StockConnection):
         if not self.compresses:
             self.send_frame(frames.text(payload))
         elif self._is_open:
-            self.factory.messages_sent.inc()
+            self.factory.messages_sent.count += 1
             self.send_deflated(payload)
 
     def send_frame(self, frame: bytes) -> None:
@@ -96,9 +105,9 @@ class Connection(StockConnection):
         It goes out uncompressed, which RFC 7692 allows: to compress it for each receiver would cost
         what it saves to encode it once.
         """
-        if self._is_open and self._outgoing is not None:
-            self.factory.messages_sent.inc()
-            self._outgoing.write(frame)
+        if self._is_open and self.outgoing is not None:
+            self.factory.messages_sent.count += 1
+            self.outgoing.write(frame)
 
     def close(self, code: CloseCode) -> None:
         """Close with ``code``; a peer that does not answer is cut after ``closing_timeout``."""
@@ -136,11 +145,11 @@ class Connection(StockConnection):
         super().connectionMade()
         self.number = next(_numbers)
         rules = self.factory.rules
-        self._outgoing = Outgoing(self.transport, self.factory.turn, rules.send_buffer_bytes, self._too_slow)
+        self.outgoing = Outgoing(self.transport, self.factory.turn, rules.send_buffer_bytes, self)
         self._set_timer(rules.handshake_timeout)
 
-    def onConnect(self, request: ConnectionRequest) -> tuple[str | None, dict[str, str]]:
-        """Judge a handshake that is a correct one, and choose the subprotocol."""
+    def onConnect(self, request: ConnectionRequest) -> Any:
+        """Judge a handshake that is a correct one, and choose the subprotocol: `_Accepted`, or a Deferred."""
         factory = self.factory
         handshake = Handshake.read(request, factory.handshakes, self._peer_host())
         if not factory.handshakes.origins.allows(handshake.origin, handshake.headers.get("host")):
@@ -150,15 +159,35 @@ class Connection(StockConnection):
             factory.count_refused("connections")
             self.refuse(429)
         self._address = handshake.address
+        self.handshake = handshake
+        accepted: _Accepted = handshake.choose_subprotocol(factory.subprotocols), {}
         try:
-            self.accept(handshake)
+            judging = self.accept(handshake)
         except ConnectionDeny:
             raise
         except Exception:
             self._failed()
             self.refuse(500)
-        self.handshake = handshake
-        return handshake.choose_subprotocol(factory.subprotocols), {}
+        if judging is None:
+            return accepted
+        self._judging = judging
+        return judging.addBoth(self._judged, accepted)
+
+    def _judged(self, result: Failure | None, accepted: _Accepted) -> _Accepted | Failure:
+        del self._judging
+        if not isinstance(result, Failure):
+            return accepted
+        if result.check(ConnectionDeny, CancelledError):
+            return result
+        self._failed(result)
+        return Failure(ConnectionDeny(500, ""))
+
+    def failHandshake(
+        self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
+    ) -> None:
+        """Answer a handshake with an HTTP error; a 401 says what is missing (RFC 9110, section 15.5.2)."""
+        challenge = [("WWW-Authenticate", "Bearer")] if code == 401 else []
+        super().failHandshake(reason, code, [*challenge, *(responseHeaders or [])])
 
     def onOpen(self) -> None:
         """Start what runs while the connection is open."""
@@ -167,15 +196,9 @@ class Connection(StockConnection):
         self._is_open = True
         self.heard = self.factory.clock.seconds()
         self.factory.keepalive.watch(self)
-        self.transport.registerProducer(self._outgoing, True)
+        self.transport.registerProducer(self.outgoing, True)
         self._set_timer(self.factory.rules.unauthenticated_timeout)
         self.factory.count_opened()
-        self._log.debug(
-            "{protocol}: connection {connection} opened by {address}",
-            protocol=self.factory.name,
-            connection=self.number,
-            address=handshake.address,
-        )
         self._call(self.opened, handshake)
 
     def _peer_host(self) -> str:
@@ -186,6 +209,9 @@ class Connection(StockConnection):
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes from the transport: ordinary frames here, all others in Autobahn's parser."""
+        if self._judging is not None:
+            self._keep(data)
+            return
         if self._is_open and self.is_between_frames:
             begin, longest = 0, self.factory.longest_ordinary
             while self._is_open:
@@ -198,6 +224,12 @@ class Connection(StockConnection):
                 return
             data = data[begin:]
         super().dataReceived(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what a client sends before it knows whether it may, for when the handshake is done."""
+        self.data += data
+        if len(self.data) > self.factory.rules.message_bytes:
+            self.abort()
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Hold small parts of a message against the rate: by their number they would get round it."""
@@ -215,11 +247,14 @@ class Connection(StockConnection):
         """Hold a message against the rate and pass it on."""
         factory = self.factory
         now = self.heard = factory.clock.seconds()
-        factory.messages_received.inc()
+        factory.messages_received.count += 1
         drained = factory.rules.rate.use(self._drained, now)
         if drained is not None:
             self._drained = drained
-            self._call(self.received, payload, isBinary)
+            try:
+                self.received(payload, isBinary)
+            except Exception:
+                self._fail()
         else:
             factory.count_refused("rate")
             self._call(self.exceeded, payload, isBinary)
@@ -250,12 +285,16 @@ class Connection(StockConnection):
         try:
             method(*arguments)
         except Exception:
-            self._failed()
-            self.close(CloseCode.TRY_AGAIN_LATER)
+            self._fail()
 
-    def _failed(self) -> None:
+    def _fail(self) -> None:
+        self._failed()
+        self.close(CloseCode.TRY_AGAIN_LATER)
+
+    def _failed(self, failure: Failure | None = None) -> None:
         self._log.failure(
             "{protocol}: connection {connection} failed",
+            failure,
             protocol=self.factory.name,
             connection=self.number,
         )
@@ -271,11 +310,9 @@ class Connection(StockConnection):
         """End a connection that stayed silent after a ping."""
         self.close(CloseCode.NO_PONG)
 
-    def _too_slow(self) -> None:
-        """End a connection whose reader leaves too much unread; what waits for it is dropped."""
+    def too_slow(self) -> None:
+        """End a connection whose reader leaves too much unread; what waited for it has been dropped."""
         self.factory.count_refused("slow-reader")
-        if self._outgoing is not None:
-            self._outgoing.discard()
         self.close(CloseCode.SLOW_READER)
 
     # -- closing -------------------------------------------------------------------------------
@@ -307,15 +344,17 @@ class Connection(StockConnection):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Let go of everything."""
-        self._connectionLost(str(reason.value))
+        super().connectionLost(reason)
         self._end(None)
         self._set_timer(None)
-        if self._outgoing is not None:
-            self._outgoing.stopProducing()
-            self._outgoing = None
+        if self.outgoing is not None:
+            self.outgoing.stopProducing()
+            self.outgoing = None
         if self._address is not None:
             self.factory.admission.leave(self, self._address, self._user_id)
             self._address = None
+        if self._judging is not None:
+            self._judging.cancel()  # last: the refusal that comes of it has nowhere to go now
 
     def _end(self, code: int | None) -> None:
         if not self._is_open:
@@ -324,9 +363,10 @@ class Connection(StockConnection):
         self.factory.keepalive.forget(self)
         self.factory.count_closed(code)
         self._log.debug(
-            "{protocol}: connection {connection} closed with {code}",
+            "{protocol}: connection {connection} of {address} closed with {code}",
             protocol=self.factory.name,
             connection=self.number,
+            address=self._address,
             code=code,
         )
         self._call(self.ended)
@@ -335,10 +375,13 @@ class Connection(StockConnection):
         """Replace the one time limit that a connection is under at any moment."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._timer = None if seconds is None else self.factory.clock.callLater(seconds, self._time_is_up)
+        if seconds is not None:
+            self._timer = self.factory.clock.callLater(seconds, self._time_is_up)
+        elif self._timer is not None:
+            del self._timer  # an idle connection has none, and its class says so
 
     def _time_is_up(self) -> None:
-        self._timer = None
+        del self._timer
         if self._is_open:
             self.factory.count_refused("unauthenticated")
             self.close(CloseCode.NOT_AUTHENTICATED)

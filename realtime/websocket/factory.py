@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autobahn.twisted.websocket import WebSocketServerFactory
+from prometheus_client import Counter
 from twisted.internet.interfaces import IReactorTime
 
 from realtime.limiting import Rate
@@ -65,8 +66,11 @@ class ConnectionFactory(WebSocketServerFactory):
         self.handshakes = surroundings.handshakes
         self._metrics = surroundings.metrics
         self.longest_ordinary = min(LONGEST, rules.message_bytes)
-        self.messages_received = self._metrics.messages_received_total.labels(protocol=name)
-        self.messages_sent = self._metrics.messages_sent_total.labels(protocol=name)
+        self._open = self._metrics.connections.labels(protocol=name)
+        self._opened = self._metrics.connections_opened_total.labels(protocol=name)
+        self._closed: dict[str, Counter] = {}
+        self.messages_received = self._metrics.messages_received_total.of(name)
+        self.messages_sent = self._metrics.messages_sent_total.of(name)
         self.setProtocolOptions(
             versions=[13],  # RFC 6455's own; a draft before it had another header for the origin
             # Only one of the two is looked at for inflated messages, only the other for frames.
@@ -83,14 +87,17 @@ class ConnectionFactory(WebSocketServerFactory):
 
     def count_opened(self) -> None:
         """Count a connection that opened."""
-        self._metrics.connections.labels(protocol=self.name).inc()
-        self._metrics.connections_opened_total.labels(protocol=self.name).inc()
+        self._open.inc()
+        self._opened.inc()
 
     def count_closed(self, code: int | None) -> None:
         """Count a connection that ended, by its close code."""
-        self._metrics.connections.labels(protocol=self.name).dec()
+        self._open.dec()
         label = close_code_label(code)
-        self._metrics.connections_closed_total.labels(protocol=self.name, code=label).inc()
+        if label not in self._closed:
+            closed = self._metrics.connections_closed_total
+            self._closed[label] = closed.labels(protocol=self.name, code=label)
+        self._closed[label].inc()
 
     def count_refused(self, reason: str) -> None:
         """Count something that was refused to a peer."""

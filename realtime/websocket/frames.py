@@ -8,6 +8,9 @@ _TEXT = 0x81
 _BINARY = 0x82
 _PING = 0x89
 
+# Nearly all heads that are ever sent; to look one up is half the price of building it.
+_SHORT_TEXT = [bytes((_TEXT, length)) for length in range(126)]
+
 _pack_16 = struct.Struct("!BBH").pack
 _pack_64 = struct.Struct("!BBQ").pack
 
@@ -23,6 +26,9 @@ def _frame(first: int, payload: bytes) -> bytes:
 
 def text(payload: bytes) -> bytes:
     """Return a text frame; ``payload`` is UTF-8."""
+    length = len(payload)
+    if length < 126:
+        return _SHORT_TEXT[length] + payload
     return _frame(_TEXT, payload)
 
 

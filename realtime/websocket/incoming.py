@@ -18,6 +18,9 @@ _LENGTH_OF_16_BITS = _MASKED | 126
 LONGEST = 1500
 """Bytes of payload. Up to about here one operation on big integers unmasks faster than Autobahn's C."""
 
+_REPEATED = [sum(1 << 32 * word for word in range(words)) for words in range((LONGEST + 3) // 4 + 1)]
+"""By so many words: what a mask of four bytes is multiplied with to stand that often in a row."""
+
 
 def whole_message(data: bytes, start: int, longest: int) -> tuple[bytes, bool, int] | None:
     """Return the message of the frame at ``start``, whether it is binary, and where the next begins.
@@ -43,9 +46,10 @@ def whole_message(data: bytes, start: int, longest: int) -> tuple[bytes, bool, i
     end = begin + length
     if length > longest or end > len(data):
         return None
-    mask = data[mask_at:begin] * (length // 4 + 1)
-    unmasked = int.from_bytes(data[begin:end], "little") ^ int.from_bytes(mask[:length], "little")
-    payload = unmasked.to_bytes(length, "little")
+    words = (length + 3) >> 2
+    mask = int.from_bytes(data[mask_at:begin], "little") * _REPEATED[words]
+    unmasked = int.from_bytes(data[begin:end], "little") ^ mask
+    payload = unmasked.to_bytes(4 * words, "little")[:length]
     if first == _TEXT and not payload.isascii():
         try:
             payload.decode()

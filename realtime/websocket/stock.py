@@ -1,7 +1,8 @@
 """Autobahn's server protocol, with those of its habits changed that don't suit a server of ours.
 
 Everything here is about Autobahn, and nothing about our limits and protocols: that is `connection`'s. What
-is private in Autobahn is touched here and nowhere else.
+is private in Autobahn is touched here and nowhere else; if it looks different one day (see `versions`), the
+short ways are left out.
 
 - It logs through arguments that are formatted whether anybody reads them or not, and quotes its peers:
   it is silent here; who connects and why it ends is logged by us, in one line.
@@ -23,49 +24,18 @@ from typing import Any
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import TrafficStats
 from autobahn.websocket.utf8validator import Utf8Validator
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 
+from realtime.websocket import versions
 from realtime.websocket.outgoing import Outgoing
+from realtime.websocket.state import FIRST_STATE, NOT_NEEDED
 
 # What str.splitlines, by which Autobahn takes a head apart, counts as the end of a line beside CR LF.
 # A client could write a header with it that the proxy before us did not see; and the last of these
 # bytes is a part of many letters in UTF-8.
 _NOT_LINE_ENDS = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e\x85]")
-
-_OF_THE_HANDSHAKE = (
-    *("http_request_data", "http_status_line", "http_headers", "http_request_uri"),
-    *("http_request_path", "http_request_params", "http_request_host", "http_response_data"),
-    *("websocket_origin", "websocket_protocols", "websocket_extensions", "_wskey"),
-    *("websocket_protocol_in_use", "handshake"),
-)
-"""What Autobahn keeps of a handshake for as long as the connection lives."""
-
-_FIRST_STATE: dict[str, Any] = {
-    **dict.fromkeys(
-        (
-            *("wasMaxFramePayloadSizeExceeded", "wasMaxMessagePayloadSizeExceeded", "triggered"),
-            *("closedByMe", "failedByMe", "droppedByMe", "wasClean", "wasOpenHandshakeTimeout"),
-            *("wasServerConnectionDropTimeout", "wasCloseHandshakeTimeout", "inside_message"),
-            *("wasServingFlashSocketPolicyFile", "trackTimings"),
-        ),
-        False,
-    ),
-    **dict.fromkeys(
-        (
-            *("wasNotCleanReason", "localCloseCode", "localCloseReason", "remoteCloseCode"),
-            *("remoteCloseReason", "openHandshakeTimeoutCall", "closeHandshakeTimeoutCall"),
-            *("autoPingTimeoutCall", "autoPingPending", "autoPingPendingCall", "autoPingPendingSent"),
-            *("trackedTimings", "_perMessageCompress", "current_frame"),
-        ),
-    ),
-    "autoPingPendingSeq": 0,
-    "send_state": WebSocketServerProtocol.SEND_STATE_GROUND,
-    "websocket_version": 13,
-    "data": b"",
-}
-"""The state that a connection is opened in: read from the class until something changes it."""
-
-_SHARED = ("trafficStats", "send_queue")
-"""What Autobahn gives to each connection, and nothing here uses: one for all will do."""
+_ORDINARY = bytes(range(0x20, 0x7F)) + b"\r\n\t"
 
 
 class _Silent:
@@ -85,7 +55,7 @@ class _Nobody:
 
 
 class StockConnection(WebSocketServerProtocol):
-    """The connection as Autobahn has it; ``_outgoing`` takes what it sends.
+    """The connection as Autobahn has it; ``outgoing`` takes what it sends.
 
     Autobahn's options are attributes of the class that a factory makes of it (see `with_options`).
     """
@@ -97,12 +67,14 @@ class StockConnection(WebSocketServerProtocol):
     _validator: Utf8Validator | None = None
     transport: Any  # a TCP, UNIX or TLS transport, from connectionMade on
     log = _Silent()
-    _outgoing: Outgoing | None = None
+    outgoing: Outgoing | None = None
     _isMessageCompressed: bool
     utf8validateIncomingCurrentMessage: bool
 
     def __init__(self) -> None:
         """Leave out what Autobahn makes for applications of another kind."""
+        if not versions.AUTOBAHN_FITS:
+            super().__init__()
 
     @property
     def utf8validator(self) -> Utf8Validator:
@@ -119,7 +91,17 @@ class StockConnection(WebSocketServerProtocol):
         """Begin, without the details of the transport that nobody here asks for."""
         with suppress(AttributeError, OSError):  # a UNIX socket has no such thing
             self.transport.setTcpNoDelay(True)
-        self._connectionMade()
+        if versions.AUTOBAHN_FITS:
+            self.state = self.STATE_CONNECTING  # all the rest is the class's
+        else:
+            self._connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End; of what Autobahn does there is a use for nothing else."""
+        if versions.AUTOBAHN_FITS:
+            self.state = self.STATE_CLOSED
+        else:
+            self._connectionLost(str(reason.value))
 
     def _onOpen(self) -> None:
         self.onOpen()
@@ -128,14 +110,18 @@ class StockConnection(WebSocketServerProtocol):
         """Take a head whose lines end with CR LF alone."""
         head, end, rest = self.data.partition(b"\r\n\r\n")
         if end:
-            self.data = _NOT_LINE_ENDS.sub(b"?", head) + end + rest
+            if not head.count(b"\r\n") == head.count(b"\r") == head.count(b"\n") or head.translate(
+                None, _ORDINARY
+            ):
+                self.data = _NOT_LINE_ENDS.sub(b"?", head) + end + rest
             super().processHandshake()
 
     @property
     def is_between_frames(self) -> bool:
         """Whether the next byte to come begins a message, and none is ever compressed."""
         return (
-            not self.data
+            versions.AUTOBAHN_FITS
+            and not self.data
             and self.current_frame is None
             and not self.inside_message
             and self._perMessageCompress is None
@@ -168,13 +154,14 @@ class StockConnection(WebSocketServerProtocol):
         By a list of what to drop: a list of what to keep would break the first frame that needs
         something it forgot.
         """
-        own = self.__dict__
-        for name in (*_OF_THE_HANDSHAKE, *_SHARED):
-            own.pop(name, None)
-        for name, first in _FIRST_STATE.items():
-            if name in own and own[name] == first:
-                del own[name]
-        self.__dict__ = dict(own)  # one that has held more stays as large as it was
+        if not versions.AUTOBAHN_FITS:
+            return
+        # A new one: a dictionary that has held more stays as large as it was.
+        self.__dict__ = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in NOT_NEEDED and (name not in FIRST_STATE or value != FIRST_STATE[name])
+        }
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes from the transport; none once it is to be closed."""
@@ -183,8 +170,8 @@ class StockConnection(WebSocketServerProtocol):
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Take bytes from Autobahn: handshake and control frames keep their place in the queue."""
-        if self._outgoing is not None:
-            self._outgoing.write(data)
+        if self.outgoing is not None:
+            self.outgoing.write(data)
 
     def dropConnection(self, abort: bool = False) -> None:
         """Close the transport when what is queued has been sent.
@@ -192,8 +179,8 @@ class StockConnection(WebSocketServerProtocol):
         Never at once, though Autobahn asks for that at the end of a closing handshake: our own close
         frame may still wait for the end of the turn.
         """
-        if self._outgoing is not None:
-            self._outgoing.flush(forced=True)
+        if self.outgoing is not None:
+            self.outgoing.force()
         super().dropConnection(abort=False)
 
     def abort(self) -> None:
@@ -230,14 +217,14 @@ class StockConnection(WebSocketServerProtocol):
         """Nothing: `connectionLost` has the last word."""
 
 
-for _name, _first in _FIRST_STATE.items():
+for _name, _first in FIRST_STATE.items():
     setattr(StockConnection, _name, _first)
 
 
 def with_options(connection: type[Any], options: Any) -> type[Any]:
-    """Return a class of connection that has the protocol options of a factory of Autobahn's."""
+    """Return a class of connection that has the protocol options of a factory of Autobahn's, and itself."""
     names = WebSocketServerProtocol.CONFIG_ATTRS
     values = {name: getattr(options, name) for name in names if name != "trackTimings"}
     # A function would be taken for a method.
     static = {name: staticmethod(value) if callable(value) else value for name, value in values.items()}
-    return type(connection.__name__, (connection,), static)
+    return type(connection.__name__, (connection,), {**static, "factory": options})

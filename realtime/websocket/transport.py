@@ -10,24 +10,16 @@ unchanged:
 - a producer of the kind that is pulled is registered: it is asked for more when the queue has been
   sent, and a queue that never was has never been sent.
 
-This leans on attributes of Twisted's that begin with an underscore. They have been the same since 2004, and
-are checked when this module is imported: where they aren't there, ports keep their own transport.
+This leans on attributes of Twisted's that begin with an underscore. They have been the same since 2004;
+where they aren't there (see `versions`), ports keep their own transport.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
-
-from twisted.internet import abstract, tcp
+from twisted.internet import tcp
 from twisted.internet.interfaces import IListeningPort
-from twisted.logger import Logger
 
-_log = Logger()
-
-_EXPECTED = {
-    *("dataBuffer", "_tempDataBuffer", "producer", "streamingProducer", "connected"),
-    *("disconnecting", "_writeDisconnected", "TLS"),
-}
+from realtime.websocket import versions
 
 
 class SendingServer(tcp.Server):
@@ -56,21 +48,23 @@ class SendingServer(tcp.Server):
         super().write(data)
 
 
-def _fits() -> bool:
-    """Whether this version of Twisted has what is leant on."""
-    descriptor = tcp.Server.__new__(tcp.Server)
-    abstract.FileDescriptor.__init__(descriptor, cast(Any, object()))
-    return all(hasattr(descriptor, name) for name in _EXPECTED)
-
-
-_FITS = _fits()
-
-
 def send_at_once(port: IListeningPort) -> IListeningPort:
     """Give the connections of a listening TCP port this transport; other kinds of port keep theirs."""
-    if isinstance(port, tcp.Port) and port.transport is tcp.Server:
-        if _FITS:
-            port.transport = SendingServer
-        else:
-            _log.warn("websocket: this version of Twisted is not known; sending the slower way")
+    if versions.TWISTED_FITS and isinstance(port, tcp.Port) and port.transport is tcp.Server:
+        port.transport = SendingServer
+    return port
+
+
+_BACKLOG = 4096
+"""Connections that may wait to be accepted, if the kernel's own limit allows as many.
+
+Twisted's default of 50 overflows when clients come back all at once, after a restart; the kernel then drops
+what doesn't fit, and each of those tries again a second or more later.
+"""
+
+
+def hold_a_storm(port: IListeningPort) -> IListeningPort:
+    """Let many connections wait at a listening TCP or UNIX port."""
+    if isinstance(port, tcp.Port):
+        port.socket.listen(_BACKLOG)
     return port

@@ -23,7 +23,7 @@ class MetricsTests(SynchronousTestCase):
         """A counter, a gauge, a histogram and a gauge with a function appear with their values."""
         metrics = Metrics()
         metrics.connections.labels(protocol="support").inc()
-        metrics.messages_sent_total.labels(protocol="support").inc(3)
+        metrics.messages_sent_total.of("support").count += 3
         metrics.database_commit_seconds.observe(0.002)
         metrics.database_writes_waiting.set_function(lambda: 7)
         _, text = scrape(metrics)

@@ -100,7 +100,7 @@ class KeptAliveTests(BehindTheDoorTestCase):
             connection.send(b"x" * 100_000)
         client.transport.resumeProducing()
         await client.until(b"x" * 100_000)
-        self.assertIs(connection.transport.producer, connection._outgoing)
+        self.assertIs(connection.transport.producer, connection.outgoing)
 
     async def test_refused(self) -> None:
         """A handshake that is not correct is answered in full and closed."""

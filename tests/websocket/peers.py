@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IProtocolFactory, IPushProducer
 from twisted.internet.task import Clock
@@ -227,6 +228,10 @@ class Peer:
         """Send a text message."""
         self.write(client_frame(TEXT, payload))
 
+    def binary(self, payload: bytes) -> None:
+        """Send a whole binary message."""
+        self.write(client_frame(BINARY, payload))
+
     def frames(self) -> list[Frame]:
         """The frames that came since this was last asked; no part of a frame is left over."""
         frames, rest = server_frames(self.wire.value())
@@ -250,12 +255,21 @@ class Recording(Connection):
 
     factory: RecordingFactory
 
-    def accept(self, handshake: Handshake) -> None:
-        """Refuse, or fail over, what a path asks for."""
+    def accept(self, handshake: Handshake) -> Deferred[None] | None:
+        """Refuse, fail over, or wait, as a path asks for."""
         if handshake.path == "/refused":
             self.refuse(404)
         if handshake.path == "/raises":
             raise ZeroDivisionError
+        if handshake.path != "/waits":
+            return None
+        judging: Deferred[int] = Deferred(self.factory.given_up.append)
+        self.factory.judging.append(judging)
+        return judging.addCallback(self._judge)
+
+    def _judge(self, status: int) -> None:
+        if status != 101:
+            self.refuse(status)
 
     def opened(self, handshake: Handshake) -> None:
         """Note the handshake."""
@@ -306,6 +320,8 @@ class RecordingFactory(ConnectionFactory):
     def __init__(self, surroundings: Surroundings, rules: Rules) -> None:
         super().__init__("support", surroundings, rules)
         self.opened: list[Recording] = []
+        self.judging: list[Deferred[int]] = []
+        self.given_up: list[Deferred[int]] = []
         self.handshakes_read: list[Handshake] = []
 
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 
 from realtime.closing import CloseCode
@@ -295,6 +296,96 @@ class UserTests(ConnectionTestCase):
         self.assertFalse(peer.connection.identify(7))
         other = self.open()
         self.assertTrue(other.connection.identify(7))
+
+
+class JudgingTests(ConnectionTestCase):
+    """A handshake that waits for what its protocol asks."""
+
+    def wait(self, behind: bytes = b"") -> tuple[Peer, Deferred[int]]:
+        """A client whose handshake waits for a status, with what it sent right behind it."""
+        peer = self.peer()
+        peer.write(handshake_request("/waits") + behind)
+        self.assertEqual(peer.wire.value(), b"")
+        return peer, self.factory.judging[-1]
+
+    def test_accepted(self) -> None:
+        """What came before the answer, behind the request and after it, is taken in order."""
+        peer, judging = self.wait(client_frame(TEXT, b"say one"))
+        peer.write(client_frame(TEXT, b"say two")[:5])
+        peer.write(client_frame(TEXT, b"say two")[5:] + b"\x81")
+        self.assertEqual(peer.wire.value(), b"")
+        judging.callback(101)
+        peer.write(client_frame(TEXT, b"say three")[1:])
+        peer.read_response()
+        self.assertEqual(peer.status, 101)
+        self.assertEqual(peer.texts(), [b"one", b"two", b"three"])
+
+    def test_refused(self) -> None:
+        """The answer is the protocol's status, whatever came meanwhile; that of a 401 says what is missing."""
+        for status, challenge in ((401, "Bearer"), (503, None)):
+            peer, judging = self.wait()
+            peer.text(b"say hello")
+            judging.callback(status)
+            self.clock.advance(0)
+            peer.read_response()
+            self.assertEqual((peer.status, peer.header("WWW-Authenticate")), (status, challenge))
+            self.assertEqual(peer.wire.value(), b"")
+            self.assertTrue(peer.wire.gone)
+        self.assertEqual(self.factory.opened, [])
+
+    def test_fails(self) -> None:
+        """A fault of ours is a 500, and is logged once."""
+        peer, judging = self.wait()
+        judging.errback(ZeroDivisionError())
+        self.clock.advance(0)
+        peer.read_response()
+        self.assertEqual(peer.status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_gone(self) -> None:
+        """Who goes away is asked after no more, and holds no place of its address."""
+        self.configure(per_address=1)
+        for _ in range(3):
+            peer, judging = self.wait()
+            peer.go()
+            self.assertEqual(self.factory.given_up.pop(), judging)
+            self.assertEqual(peer.wire.value(), b"")
+            self.assertEqual((len(self.factory.admission), self.clock.getDelayedCalls()), (0, []))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_timeout(self) -> None:
+        """It has the time that a handshake has, counted from the connection's first moment."""
+        peer = self.peer()
+        self.clock.advance(6)
+        peer.write(handshake_request("/waits"))
+        self.clock.advance(3.9)
+        self.assertFalse(peer.wire.aborted)
+        self.clock.advance(0.2)
+        self.clock.advance(0)
+        self.assertTrue(peer.wire.aborted and peer.wire.gone)
+        self.assertEqual(len(self.factory.given_up), 1)
+
+    def test_too_much(self) -> None:
+        """Who sends more than a message meanwhile is cut; the limit itself passes."""
+        for size, is_cut in ((1000, False), (1001, True)):
+            peer, judging = self.wait()
+            for piece in (600, size - 600):
+                peer.write(bytes(piece))
+            self.assertEqual(peer.wire.aborted, is_cut)
+            self.assertEqual(self.factory.given_up, [judging] if is_cut else [])
+            peer.go()
+            self.factory.given_up.clear()
+
+    def test_while_the_server_stops(self) -> None:
+        """A server that stops can end it at any moment, politely only once it is open."""
+        peer, judging = self.wait()
+        peer.connection.close_going_away()
+        self.assertEqual(peer.wire.value(), b"")
+        judging.callback(101)
+        peer.connection.close_going_away()
+        self.clock.advance(0)
+        peer.read_response()
+        self.assert_closed(peer, 1001)
 
 
 class ClosingTests(ConnectionTestCase):

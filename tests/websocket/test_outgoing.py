@@ -8,7 +8,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from realtime.websocket.outgoing import Outgoing, Turn
+from realtime.websocket.outgoing import Batch, Outgoing, Turn
 
 
 class Transport(StringTransport):
@@ -36,9 +36,9 @@ class OutgoingTestCase(SynchronousTestCase):
 
     def make(self) -> Outgoing:
         """A queue."""
-        return Outgoing(self.transport, self.turn, 100, self.overflow)
+        return Outgoing(self.transport, self.turn, 100, self)
 
-    def overflow(self) -> None:
+    def too_slow(self) -> None:
         """Count."""
         self.overflows += 1
 
@@ -108,7 +108,7 @@ class PauseTests(OutgoingTestCase):
         self.outgoing.write(b"a")
         self.outgoing.flush()
         self.assertEqual(self.transport.writes, [])
-        self.outgoing.flush(forced=True)
+        self.outgoing.force()
         self.assertEqual(self.transport.writes, [b"a"])
 
     def test_stopped(self) -> None:
@@ -159,24 +159,40 @@ class OverflowTests(OutgoingTestCase):
         self.outgoing.write(b"x")
         self.assertEqual(self.overflows, 0)
         self.outgoing.write(b"y")
+        self.clock.advance(0)
         self.assertEqual(self.overflows, 1)
 
     def test_the_frame_after_a_huge_one(self) -> None:
         """A huge frame that still waits when the next one comes was queued before it."""
         self.outgoing.write(bytes(101))
         self.outgoing.write(b"x")
+        self.clock.advance(0)
         self.assertEqual(self.overflows, 1)
 
     def test_once(self) -> None:
-        """It is told once."""
+        """It is told once, and not in the middle of a turn: sending never calls back."""
         for _ in range(10):
+            self.outgoing.write(bytes(101))
+        self.assertEqual(self.overflows, 0)
+        for _ in range(3):
+            self.clock.advance(0)
             self.outgoing.write(bytes(101))
         self.assertEqual(self.overflows, 1)
 
-    def test_discard(self) -> None:
-        """What waits can be dropped; what is sent after that leaves as usual."""
+    def test_read_on_in_the_same_turn(self) -> None:
+        """Once frames were dropped it stays too slow, even if the transport can take more at once."""
         self.outgoing.write(bytes(101))
-        self.outgoing.discard()
+        self.outgoing.write(b"x")
+        self.outgoing.resumeProducing()
+        self.assertEqual((self.overflows, self.transport.writes), (1, []))
+        self.clock.advance(0)
+        self.assertEqual(self.overflows, 1)
+
+    def test_what_waited_is_dropped(self) -> None:
+        """What waited is dropped; what is sent when it has been told leaves as usual."""
+        self.outgoing.write(bytes(101))
+        self.outgoing.write(b"x")
+        self.clock.advance(0)
         self.outgoing.write(b"close")
         self.outgoing.resumeProducing()
         self.assertEqual(self.transport.writes, [b"close"])
@@ -190,3 +206,56 @@ class OverflowTests(OutgoingTestCase):
             self.outgoing.pauseProducing()
         self.assertEqual(self.overflows, 0)
         self.assertEqual(len(b"".join(self.transport.writes)), 12_000)
+
+
+class BatchTests(OutgoingTestCase):
+    """Frames that several queues share."""
+
+    def test_grows_while_it_stands_last(self) -> None:
+        """What is added to a batch leaves in its place, and the same bytes go to all."""
+        other = self.make()
+        batch = Batch(b"1")
+        self.assertTrue(self.outgoing.take(batch) and other.take(batch))
+        batch.add(b"2")
+        self.clock.advance(0)
+        first, second = self.transport.writes
+        self.assertEqual(first, b"12")
+        self.assertIs(first, second)
+
+    def test_closed_by_what_comes_behind_it(self) -> None:
+        """A frame or another batch behind it closes a batch: it would get before them."""
+        first, second = Batch(b"1"), Batch(b"3")
+        self.outgoing.take(first)
+        self.outgoing.write(b"2")
+        self.assertFalse(first.is_open)
+        self.outgoing.take(second)
+        self.outgoing.take(Batch(b"4"))
+        self.assertFalse(second.is_open)
+        self.clock.advance(0)
+        self.assertEqual(self.transport.writes, [b"1234"])
+
+    def test_closed_by_the_end_of_the_turn(self) -> None:
+        """What has been written takes no more."""
+        batch = Batch(b"1")
+        self.outgoing.take(batch)
+        self.clock.advance(0)
+        self.assertFalse(batch.is_open)
+
+    def test_none_during_a_pause(self) -> None:
+        """While frames wait they are counted one by one."""
+        self.outgoing.pauseProducing()
+        self.assertFalse(self.outgoing.take(Batch(b"1")))
+        self.outgoing.resumeProducing()
+        self.clock.advance(0)
+        self.assertEqual(self.transport.writes, [])
+
+    def test_a_pause_counts_what_waits(self) -> None:
+        """A batch that has to wait takes no more, and counts."""
+        batch = Batch(bytes(60))
+        self.outgoing.take(batch)
+        batch.add(bytes(60))
+        self.outgoing.pauseProducing()
+        self.assertFalse(batch.is_open)
+        self.outgoing.write(b"x")
+        self.clock.advance(0)
+        self.assertEqual(self.overflows, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import socket
 from typing import Any
 
 from twisted.internet import tcp
@@ -14,9 +15,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from realtime.websocket import transport
-from realtime.websocket.transport import SendingServer, send_at_once
-from tests.logged import Logged
+from realtime.websocket import versions
+from realtime.websocket.transport import SendingServer, hold_a_storm, send_at_once
 from tests.loopback import Loopback, reactor
 from tests.reactor import TestCase
 
@@ -195,10 +195,28 @@ class PortTests(SynchronousTestCase):
         self.assertIs(unix.transport, before)
 
     def test_another_twisted(self) -> None:
-        """Where what is leant on isn't there, the port keeps its transport, and one line says so."""
-        self.patch(transport, "_FITS", False)
+        """Where what is leant on isn't there, the port keeps its transport."""
+        self.patch(versions, "TWISTED_FITS", False)
         port = tcp.Port(0, ServedFactory())
-        logged = Logged(self)
         send_at_once(port)
         self.assertIs(port.transport, tcp.Server)
-        self.assertEqual(len(logged.above_debug()), 1)
+
+
+class BacklogTests(TestCase):
+    """Connections that wait to be accepted."""
+
+    def test_a_storm(self) -> None:
+        """Five hundred that come before any is accepted are all taken in."""
+        port = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        hold_a_storm(port)
+        for _ in range(500):  # the reactor does not turn meanwhile
+            client = socket()
+            self.addCleanup(client.close)
+            client.settimeout(0.5)  # what is dropped tries again after a second
+            client.connect(("127.0.0.1", port.getHost().port))
+
+    def test_others(self) -> None:
+        """What listens without a socket is left alone."""
+        port: Any = object()
+        self.assertIs(hold_a_storm(port), port)
