@@ -25,7 +25,7 @@ format: .venv/installed-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/installed-test
+bench: .venv/installed-bench
 	$(BIN)/python -m bench
 
 clean:
@@ -43,4 +43,8 @@ clean:
 
 .venv/installed-test: setup.cfg pyproject.toml | .venv/bin/python
 	$(PIP) --editable '.[test]'
+	touch $@
+
+.venv/installed-bench: .venv/installed-test
+	$(PIP) --editable '.[test,bench]'
 	touch $@

@@ -1,16 +1,31 @@
-"""``python -m bench``: measure, print a table, and keep it with every single figure."""
+"""``python -m bench``: measure, print tables, and keep them with every single figure and a picture."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import report
-from bench.cases import CASES, Measurement, measure
+from bench import plot, report, support
+from bench.load import NoCompiler
 from bench.profiling import profile
+from bench.report import Report
+from bench.systems import OURS, SYSTEMS, Missing, System
+from bench.workloads import CASES, Measurement, measure
 
 _RESULTS = Path(__file__).parent / "results"
+_SUPPORT = "support"
+
+
+def _chosen(known: Iterable[str]) -> Callable[[str], list[str]]:
+    def read(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",")]
+        if not set(names) <= set(known):
+            raise argparse.ArgumentTypeError(f"one or more of: {', '.join(known)}")
+        return names
+
+    return read
 
 
 def _numbers(text: str) -> list[int]:
@@ -21,39 +36,99 @@ def _numbers(text: str) -> list[int]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description="What a message costs the server.")
-    parser.add_argument("--quick", action="store_true", help="one run of 2 seconds, to see it work")
-    parser.add_argument("--connections", type=_numbers, default=[1, 50, 500], metavar="N,…")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each run, after its warm-up")
-    parser.add_argument("--runs", type=int, default=3, help="of each case, for medians")
+    parser = argparse.ArgumentParser(prog="bench", description="What an operation costs the server.")
+    workloads = [*CASES, _SUPPORT]
+    parser.add_argument("--quick", action="store_true", help="one short round, to see it work")
+    parser.add_argument("--workloads", type=_chosen(workloads), default=workloads, metavar="NAME,…")
+    parser.add_argument("--systems", type=_chosen(SYSTEMS), default=list(SYSTEMS), metavar="NAME,…")
+    parser.add_argument("--connections", type=_numbers, default=[1, 50, 500], metavar="N,…", help="of support")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each run, after its warm-up")
+    parser.add_argument("--runs", type=int, default=5, help="rounds, for medians")
     parser.add_argument("--output", type=Path, default=_RESULTS, metavar="DIR")
-    parser.add_argument("--profile", action="store_true", help="show instead where the time goes")
+    parser.add_argument("--profile", action="store_true", help="show instead where our time goes, in each")
     return parser.parse_args()
 
 
-def main() -> None:
+def main() -> int:
     """Do what the command line says."""
     arguments = _arguments()
-    runs, seconds = (1, 2.0) if arguments.quick else (arguments.runs, arguments.seconds)
+    rounds, seconds = (1, 0.3) if arguments.quick else (arguments.runs, arguments.seconds)
     # The databases lie there too while they are used: a folder in memory would make commits free.
     output: Path = arguments.output.absolute()
     output.mkdir(parents=True, exist_ok=True)
-    if arguments.profile:
-        for connections in arguments.connections:
-            profile(connections, seconds, output)
-        return
+    try:
+        if arguments.profile:
+            for name in arguments.workloads:
+                if name == _SUPPORT or CASES[name].kind != "idle":  # that is nothing but waiting
+                    profile(name, arguments.connections, seconds, output)
+            return 0
+        compare(arguments, rounds, seconds, output)
+        if _SUPPORT in arguments.workloads:
+            stored(arguments, rounds, seconds, output)
+    except NoCompiler as reason:
+        print(f"bench: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def compare(arguments: argparse.Namespace, rounds: int, seconds: float, output: Path) -> None:
+    """Measure ours beside its peers."""
+    cases = [CASES[name] for name in arguments.workloads if name in CASES]
+    systems, missing = _present(arguments.systems if cases else [])
     measured: list[Measurement] = []
-    for run in range(runs):
-        # A case and its reference come one right after the other, each time: the machine changes.
+    for number in range(rounds):
+        # All systems of a workload come one right after the other, each time: the machine changes.
+        for case in cases:
+            if case.kind == "idle" and number:
+                continue  # it is the same each time
+            for system in systems:
+                if system.kind in ("", case.kind):
+                    print(f"round {number + 1} of {rounds}: {case.name}, {system.name}", file=sys.stderr)
+                    measured.append(measure(case, system, seconds, output))
+    if not measured:
+        return
+    about = report.machine(system.name for system in systems)
+    peers = Report(measured, seconds, about, missing)
+    _keep(output / "peers", peers, peers.as_markdown())
+    try:
+        plot.draw(peers, output / "peers.png")
+    except ModuleNotFoundError:
+        print("matplotlib is not installed: no picture was drawn", file=sys.stderr)
+
+
+def stored(arguments: argparse.Namespace, rounds: int, seconds: float, output: Path) -> None:
+    """Measure support's stored and acknowledged messages."""
+    systems, missing = _present([OURS, support.BESIDE])
+    measured = []
+    for number in range(rounds):
         for connections in arguments.connections:
-            for case in CASES:
-                print(f"run {run + 1} of {runs}: {case}, {connections} connections", file=sys.stderr)
-                measured.append(measure(case, connections, seconds, output))
-    table = report.as_markdown(measured, seconds)
-    (output / "support.md").write_text(table)
-    (output / "support.json").write_bytes(report.as_json(measured, seconds))
+            for system in systems:
+                what = f"support, {connections} connections, {system.name}"
+                print(f"round {number + 1} of {rounds}: {what}", file=sys.stderr)
+                measured.append(support.measure(connections, system.name, seconds, output))
+    about = report.machine(system.name for system in systems)
+    found = Report(measured, seconds, about, missing, reference=support.BESIDE)
+    _keep(output / "support", found, support.as_markdown(found))
+
+
+def _present(names: Iterable[str]) -> tuple[list[System], dict[str, str]]:
+    """Return the systems that are here, and why the others are not."""
+    systems, missing = [], {}
+    for name in names:
+        try:
+            SYSTEMS[name].command()
+        except Missing as reason:
+            missing[name] = str(reason)
+        else:
+            systems.append(SYSTEMS[name])
+    return systems, missing
+
+
+def _keep(path: Path, found: Report, table: str) -> None:
+    path.with_suffix(".md").write_text(table)
+    path.with_suffix(".json").write_bytes(found.as_json())
     print(table)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,22 +1,22 @@
-"""Where the server's CPU time goes, in the workload that is measured.
+"""Where our server's CPU time goes, in the workloads that are measured.
 
-With py-spy, if it is installed, which looks at the server from outside and hardly slows it; else with
-cProfile through twistd's own option, which sees the reactor's thread alone and makes calls dearer than
-they are.
+By py-spy, which looks at the server from outside and hardly slows it.
 """
 
 from __future__ import annotations
 
-import pstats
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from bench.cases import Prepared, drive, support
+from bench import load, support
+from bench.load import Outcome, Workload
+from bench.server import Server
+from bench.systems import OURS, SYSTEMS
+from bench.workloads import CASES, prepared
 
 _TOP = 40
 _RATE = 250  # samples a second
@@ -24,28 +24,32 @@ _IDLE = "Condition.wait "
 """How py-spy calls what a thread of a pool does while it has nothing to do; it takes it for work."""
 
 
-def profile(connections: int, seconds: float, scratch: Path) -> None:
-    """Print which functions the server spends its time in."""
+def profile(name: str, connections: Sequence[int], seconds: float, scratch: Path) -> None:
+    """Print which functions our server spends its time in."""
     beside = Path(sys.executable).parent / "py-spy"
     spy = str(beside) if beside.exists() else shutil.which("py-spy")
-    with TemporaryDirectory(prefix="server-", dir=scratch) as folder:
-        if spy:
-            with support(Path(folder), connections) as prepared:
-                _sample(spy, prepared, seconds, Path(folder) / "samples")
-        else:
-            statistics = Path(folder) / "statistics"
-            options = (f"--profile={statistics}", "--profiler=cprofile", "--savestats")
-            with support(Path(folder), connections, *options) as prepared:
-                drive(prepared, seconds)
-            pstats.Stats(str(statistics)).sort_stats("tottime").print_stats(_TOP)
+    if spy is None:
+        raise SystemExit("bench: --profile needs py-spy: pip install '.[bench]'")
+    if name in CASES:
+        with prepared(CASES[name], SYSTEMS[OURS], scratch) as (server, workload):
+            _sample(spy, name, server, workload, seconds, scratch)
+    else:
+        for number in connections:
+            with support.serving(number, scratch) as (server, workload):
+                _sample(spy, f"{name} {number}", server, workload, seconds, scratch)
 
 
-def _sample(spy: str, prepared: Prepared, seconds: float, samples: Path) -> None:
+def _drive(server: Server, workload: Workload, seconds: float, scratch: Path) -> Outcome:
+    where = {"port": server.port, "server": server.process_id}
+    return load.run(workload, scratch, seconds=seconds, warm_up=0, **where)
+
+
+def _sample(spy: str, name: str, server: Server, workload: Workload, seconds: float, scratch: Path) -> None:
+    samples = server.folder / "samples"
     command = [spy, "record", "--format=raw", "--threads", "--function", f"--rate={_RATE}"]
-    command += [f"--duration={int(seconds) or 1}", f"--output={samples}"]
-    command += [f"--pid={prepared.server.process_id}"]
+    command += [f"--duration={int(seconds) or 1}", f"--output={samples}", f"--pid={server.process_id}"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as watching:
-        outcome = drive(prepared, seconds * 1.5)
+        outcome = _drive(server, workload, seconds * 1.5, scratch)
         watching.wait()
     alone: Counter[str] = Counter()
     together: Counter[str] = Counter()
@@ -56,8 +60,8 @@ def _sample(spy: str, prepared: Prepared, seconds: float, samples: Path) -> None
             continue
         alone[functions[-1]] += int(count)
         together.update(dict.fromkeys(functions, int(count)))
-    each = outcome.server_cpu / outcome.answers * 1e6
-    print(f"{len(prepared.openings)} connections, {each:.1f} CPU µs for each message, seen by py-spy")
+    each = outcome.server_cpu / outcome.operations * 1e6
+    print(f"{name}: {each:.1f} CPU µs for each operation, seen by py-spy")
     _print("in the function itself", alone, alone.total())
     _print("in it and what it calls", together, alone.total())
 

@@ -119,6 +119,9 @@ class Realtime(Server):
                 "REALTIME_OPERATIONS_DRAIN_SECONDS": "0",
                 "REALTIME_LIMITS_MESSAGES_PER_SECOND": "1000000000",
                 "REALTIME_LIMITS_CONNECTIONS_PER_USER": "0",
+                "REALTIME_LIMITS_UNAUTHENTICATED_TIMEOUT": "600",
+                "REALTIME_TALK_CONFIRM_TIMEOUT": "600",
+                "REALTIME_TALK_TALK_DURATION": "600",
             },
         )
 
@@ -135,12 +138,8 @@ class Realtime(Server):
         return tokens
 
 
-class AutobahnEcho(Server):
-    """Autobahn as it comes: what the transport alone costs."""
+class Peer(Server):
+    """A server of `bench.peers`, by its command."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            [sys.executable, "-m", "bench.peers.autobahn_echo"],
-            folder=folder,
-            address=r"^listening on (\d+)$",
-        )
+    def __init__(self, command: Sequence[str], folder: Path) -> None:
+        super().__init__(command, folder=folder, address=r"^listening on (\d+)$")
