@@ -67,12 +67,16 @@ class Bus(Protocol):
 
 
 class MemoryBus:
-    """The bus of a single process. It has no gaps."""
+    """The bus of a single process. It has no gaps.
+
+    Most topics are one connection's own: its listener stands for itself, and only where there are more
+    does a topic have a table of them, which would be larger than all the rest of a subscription.
+    """
 
     _log = Logger()
 
     def __init__(self) -> None:
-        self._listeners: dict[str, dict[_MemorySubscription, None]] = {}
+        self._listeners: dict[str, _MemorySubscription | dict[_MemorySubscription, None]] = {}
         self._published: deque[tuple[str, Struct]] = deque()
         self._delivering = False
 
@@ -87,8 +91,12 @@ class MemoryBus:
         try:
             while self._published:
                 name, published = self._published.popleft()
-                for subscription in list(self._listeners.get(name, ())):
-                    self._deliver(subscription, published)
+                listeners = self._listeners.get(name, {})
+                if isinstance(listeners, _MemorySubscription):
+                    self._deliver(listeners, published)
+                else:
+                    for subscription in list(listeners):
+                        self._deliver(subscription, published)
         finally:
             self._delivering = False
 
@@ -107,14 +115,19 @@ class MemoryBus:
     ) -> Subscription:
         """See :meth:`Bus.subscribe`."""
         subscription = _MemorySubscription(self, topic.name, listener)
-        self._listeners.setdefault(topic.name, {})[subscription] = None
+        listeners = self._listeners.setdefault(topic.name, subscription)
+        if isinstance(listeners, dict):
+            listeners[subscription] = None
+        elif listeners is not subscription:
+            self._listeners[topic.name] = {listeners: None, subscription: None}
         return subscription
 
     def remove(self, subscription: _MemorySubscription) -> None:
         """Forget a subscription, and its topic with the last one."""
         listeners = self._listeners[subscription.name]
-        del listeners[subscription]
-        if not listeners:
+        if isinstance(listeners, dict):
+            del listeners[subscription]
+        if listeners is subscription or not listeners:
             del self._listeners[subscription.name]
 
     def __len__(self) -> int:

@@ -18,12 +18,13 @@ from realtime.support.store import LATEST
 class Operator(Participant):
     """An operator's connection. ``current`` is the customer whom an answer without a name goes to."""
 
+    __slots__ = ("_follows_changes", "current")
     _remembered = 2_000
-    _follows_changes = False
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.current: int | None = None
+        self._follows_changes = False
 
     def begin(self, found: list[Message]) -> None:
         """The newest message that was shown makes its conversation the current one."""
@@ -97,7 +98,7 @@ class Operator(Participant):
         if not self._follows_changes:
             # Only to a client that knows of conversations: the document has no such push.
             self._follows_changes = True
-            self._subscriptions.append(self._desk.follow_changes(self._changed))
+            self._subscriptions += (self._desk.follow_changes(self._changed),)
 
         async def read() -> Result:
             found = await self._desk.conversations(*limits)
@@ -132,7 +133,7 @@ class Operator(Participant):
 
     def _changed(self, changed: Changed) -> None:
         if changed.origin != self._outlet.origin:
-            self._outlet.send(self._pushes.changed(changed))
+            self._outlet.send_frame(self._pushes.changed(changed))
 
     methods: ClassVar[Mapping[str, Method]] = {
         "message.send": Participant.forbidden,

@@ -21,6 +21,7 @@ from realtime.support import messages
 from realtime.support.desk import Changed, Desk, Posted, as_customer_sees
 from realtime.support.messages import Message, parameters
 from realtime.support.store import LATEST
+from realtime.websocket import frames
 
 Result = dict[str, Any]
 Method = Callable[[Any, Any], Deferred[Result]]
@@ -36,7 +37,7 @@ class Refused(Exception):
 
 
 class Pushes:
-    """Encodes what is pushed: once for each form, however many connections get it.
+    """Builds the frames that are pushed: one for each form, however many connections get it.
 
     ``with_id`` makes the id of a push its message's, as the document's sample draws it; otherwise it
     is null, so that it can't be taken for the answer to a request.
@@ -48,7 +49,8 @@ class Pushes:
 
     def message(self, message: Message) -> bytes:
         """Return the push of a message, in the form that it has."""
-        return messages.encode_push({"message": message}, message.message_id if self._with_id else None)
+        push_id = message.message_id if self._with_id else None
+        return frames.text(messages.encode_push({"message": message}, push_id))
 
     def customer(self, posted: Posted) -> bytes:
         """Return the push of a message to its customer."""
@@ -61,13 +63,13 @@ class Pushes:
     def changed(self, changed: Changed) -> bytes:
         """Return the push of a changed conversation to an operator."""
         conversation = {"conversation": changed.conversation}
-        return self._once("changed", changed, lambda: messages.encode_push(conversation, None))
+        return self._once("changed", changed, lambda: frames.text(messages.encode_push(conversation, None)))
 
-    def _once(self, form: str, event: object, encode: Callable[[], bytes]) -> bytes:
+    def _once(self, form: str, event: object, build: Callable[[], bytes]) -> bytes:
         # An event goes to all its receivers in one turn, so remembering the last one is enough.
         last = self._last.get(form)
         if last is None or last[0] is not event:
-            last = self._last[form] = event, encode()
+            last = self._last[form] = event, build()
         return last[1]
 
 
@@ -108,8 +110,8 @@ class Outlet(Protocol):
     origin: str
     """Names the connection in what it says, so that it does not hear itself."""
 
-    def send(self, payload: bytes) -> None:
-        """Send a text message."""
+    def send_frame(self, frame: bytes) -> None:
+        """Send a frame that others get as well."""
 
 
 class Participant(ABC):
@@ -131,7 +133,7 @@ class Participant(ABC):
         self._history_bytes = history_bytes
         self._shown = Shown(self._remembered)
         self._collected: list[Posted] | None = []
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: tuple[Subscription, ...] = ()
 
     # -- for each side to say ------------------------------------------------------------------
 
@@ -149,14 +151,14 @@ class Participant(ABC):
 
     @abstractmethod
     def _encode(self, posted: Posted) -> bytes:
-        """Return the push of a message."""
+        """Return the frame that pushes a message."""
 
     # -- the same for both ---------------------------------------------------------------------
 
     async def follow(self) -> list[Message]:
         """Begin to listen, then read what there is; what is heard meanwhile is collected."""
         subscription = self._listen()
-        self._subscriptions.append(subscription)
+        self._subscriptions += (subscription,)
         await subscription.active
         return await self.read()
 
@@ -176,7 +178,7 @@ class Participant(ABC):
         """Hear nothing more."""
         for subscription in self._subscriptions:
             subscription.cancel()
-        self._subscriptions.clear()
+        self._subscriptions = ()
         self._collected = None
 
     def _heard(self, posted: Posted) -> None:
@@ -185,7 +187,7 @@ class Participant(ABC):
         elif posted.message.message_id not in self._shown and self._concerns(posted):
             # (Shown already: what was read can be newer than what has been heard.)
             self._shown.add(posted.message.message_id)
-            self._outlet.send(self._encode(posted))
+            self._outlet.send_frame(self._encode(posted))
 
     def _gap(self) -> None:
         """Messages may have been lost on the way here: look into the database for them."""
@@ -197,7 +199,7 @@ class Participant(ABC):
         found = await self.read()
         if self._subscriptions:
             for message in self._shown.missed(found):
-                self._outlet.send(self._pushes.message(message))
+                self._outlet.send_frame(self._pushes.message(message))
             self.begin(found)
 
     def _catching_up_failed(self, failure: Failure) -> None:

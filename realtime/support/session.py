@@ -35,6 +35,7 @@ from twisted.python.failure import Failure
 from realtime.accounts.authentication import Authenticator, Identity
 from realtime.accounts.errors import IssuerUnavailable, TokenInvalid
 from realtime.closing import CloseCode
+from realtime.holding import Held
 from realtime.limiting import FaultCounter
 from realtime.storage.errors import Conflict, StorageUnavailable
 from realtime.support import messages
@@ -43,9 +44,6 @@ from realtime.support.desk import Desk
 from realtime.support.messages import Request
 from realtime.support.operator import Operator
 from realtime.support.participants import Participant, Pushes, Refused, Result
-
-_HELD_BYTES: Final = 65_536
-"""Of requests that arrive while the token is being checked; one message of the largest size fits."""
 
 _FAULTS: Final = 50
 _FAULTS_SECONDS: Final = 60.0
@@ -58,6 +56,9 @@ class Peer(Protocol):
 
     def send(self, payload: bytes) -> None:
         """Send a text message."""
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a frame that others get as well."""
 
     def close(self, code: CloseCode) -> None:
         """Close the connection, which ends the session before this returns."""
@@ -99,7 +100,7 @@ class Session:
 
     __slots__ = (
         *("_faults", "_held", "_participant", "_parts", "_peer", "_state", "_token"),
-        *("origin", "send"),
+        *("origin",),
     )
     _log = Logger()
 
@@ -108,11 +109,10 @@ class Session:
         self._parts = parts
         self._token = token
         self._state = State.UNAUTHENTICATED
-        self._faults = FaultCounter(_FAULTS, _FAULTS_SECONDS)
+        self._faults: FaultCounter | None = None
         self._participant: Participant | None = None
-        self._held: list[bytes] = []
+        self._held: Held[bytes] | None = None
         self.origin = parts.desk.origin(peer.number)
-        self.send = peer.send
 
     # -- events --------------------------------------------------------------------------------
 
@@ -143,12 +143,16 @@ class Session:
         """The connection is over: let go of everything."""
         was_serving = self._state is State.SERVING
         self._enter(State.OVER)
-        self._held.clear()
+        self._held = None
         participant, self._participant = self._participant, None
         if participant is not None:
             participant.end()
             if was_serving and participant.user.is_admin:
                 self._parts.desk.operator_left(participant.user).addErrback(self._report)
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a push."""
+        self._peer.send_frame(frame)
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -174,7 +178,7 @@ class Session:
         answer.addErrback(self._answer_failure, request.id)
 
     def _succeed(self, result: Result, request_id: Raw) -> None:
-        self.send(messages.encode_result(result, request_id))
+        self._peer.send(messages.encode_result(result, request_id))
 
     def _answer_failure(self, failure: Failure, request_id: Raw) -> None:
         reason = failure.value
@@ -189,10 +193,12 @@ class Session:
     def _unavailable(self, failure: Failure, request_id: Raw) -> None:
         if not failure.check(StorageUnavailable, IssuerUnavailable):
             self._report(failure)
-        self.send(messages.encode_error(messages.TEMPORARILY_UNAVAILABLE, request_id))
+        self._peer.send(messages.encode_error(messages.TEMPORARILY_UNAVAILABLE, request_id))
 
     def _fail(self, error: messages.Error, request_id: Raw) -> None:
-        self.send(messages.encode_error(error, request_id))
+        self._peer.send(messages.encode_error(error, request_id))
+        if self._faults is None:
+            self._faults = FaultCounter(_FAULTS, _FAULTS_SECONDS)
         if self._faults.add(self._parts.clock.seconds()):
             self._peer.close(CloseCode.POLICY_VIOLATION)
 
@@ -267,11 +273,13 @@ class Session:
         return kind(identity.user, self, parts.desk, parts.pushes, parts.history_bytes)
 
     def _hold(self, payload: bytes) -> None:
-        self._held.append(payload)
-        if sum(map(len, self._held)) > _HELD_BYTES:
+        if self._held is None:
+            self._held = Held()
+        if not self._held.add(payload, len(payload)):
             self._peer.close(CloseCode.TOO_MANY_REQUESTS)
 
     def _release_held(self) -> None:
-        held, self._held = self._held, []
-        for payload in held:
-            self.receive(payload)
+        held, self._held = self._held, None
+        if held is not None:
+            for payload in held.take():
+                self.receive(payload)

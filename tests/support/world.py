@@ -22,6 +22,7 @@ from realtime.support.participants import Pushes
 from realtime.support.session import Parts, Session
 from realtime.support.store import SupportStore
 from tests.databases import SynchronousDatabase
+from tests.websocket.peers import server_frames
 
 START = 1_678_794_555
 """The moment of the document's samples."""
@@ -42,6 +43,12 @@ class RecordingPeer:
         """Keep a message."""
         if self.closed is None:
             self.sent.append(json.loads(payload))
+
+    def send_frame(self, frame: bytes) -> None:
+        """Keep the message in a frame."""
+        ((_, payload),), rest = server_frames(frame)
+        assert not rest
+        self.send(payload)
 
     def close(self, code: CloseCode) -> None:
         """Close, which ends the session, once."""
