@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import click
@@ -15,8 +16,13 @@ from realtime import __version__, config
 from realtime.accounts.authentication import token_of
 from realtime.accounts.passwords import Passwords
 from realtime.accounts.store import Account, AccountStore
+from realtime.market.report_store import Report
+from realtime.market.store import MarketStore
+from realtime.storage.database import Database
 from realtime.storage.errors import Conflict, StorageError
 from realtime.storage.migrate import migrate as migrate_database
+
+_REPORTS_AT_ONCE = 100
 
 
 class _Context:
@@ -32,20 +38,31 @@ class _Context:
         """Run ``work`` with the accounts of the database, which is migrated first."""
         from realtime import wiring  # not for commands that need no database
 
+        async def with_passwords(database: Database, reactor: Any) -> None:
+            passwords = wiring.password_checker(self.settings(), reactor)
+            passwords.start()
+            try:
+                await work(AccountStore(database), passwords)
+            finally:
+                await passwords.stop()
+
+        self.run_with_database(with_passwords)
+
+    def run_with_database(self, work: Callable[[Database, Any], Awaitable[None]]) -> None:
+        """Run ``work`` with the database, which is migrated first, and the reactor."""
+        from realtime import wiring
+
         settings = self.settings()
         _migrate(settings)
 
         async def main(reactor: Any) -> None:
             database = wiring.open_database(settings, reactor)
-            passwords = wiring.password_checker(settings, reactor)
             await database.start()
-            passwords.start()
             try:
-                await work(AccountStore(database), passwords)
+                await work(database, reactor)
             except (StorageError, ValueError) as error:
                 _fail(str(error))
             finally:
-                await passwords.stop()
                 await database.stop()
 
         react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
@@ -171,6 +188,52 @@ def token(context: _Context, name: str, revoke: bool) -> None:
         click.echo(token_of(account.user, value, signer))
 
     context.run(work)
+
+
+@main.group()
+def report() -> None:
+    """See what users of the market have reported."""
+
+
+@report.command("list")
+@click.option("--all", "everything", is_flag=True, help="Those that are resolved too.")
+@click.pass_obj
+def report_list(context: _Context, everything: bool) -> None:
+    """List reports, newest first: id, when, by whom, of what, why."""
+
+    async def work(database: Database, reactor: Any) -> None:
+        store = MarketStore(database)
+        before = None
+        while found := await store.reports(before, _REPORTS_AT_ONCE, unresolved_only=not everything):
+            for each in found:
+                click.echo(_in_one_line(each))
+            before = found[-1].id
+
+    context.run_with_database(work)
+
+
+@report.command("resolve")
+@click.argument("report_id", type=click.IntRange(1, 2**32 - 1))
+@click.pass_obj
+def report_resolve(context: _Context, report_id: int) -> None:
+    """Mark a report as resolved."""
+
+    async def work(database: Database, reactor: Any) -> None:
+        resolved = await MarketStore(database).resolve(report_id, None, int(reactor.seconds() * 1000))
+        if resolved is None:
+            _fail(f"there is no report {report_id}")
+        click.echo(_in_one_line(resolved))
+
+    context.run_with_database(work)
+
+
+def _in_one_line(each: Report) -> str:
+    when = datetime.fromtimestamp(each.created // 1000, UTC).isoformat().replace("+00:00", "Z")
+    what = each.kind if each.object is None else f"{each.kind} {each.object}"
+    # A reason is a stranger's text: nothing in it may command a terminal, or begin a line of its own.
+    why = "".join(letter if letter.isprintable() else " " for letter in each.reason or "")
+    fields = [str(each.id), when, each.reporter.username, what, "resolved" if each.resolved else "", why]
+    return "\t".join(fields).rstrip()
 
 
 def _settings(path: str | None) -> config.Settings:

@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
-PROTOCOLS = ("support",)
+PROTOCOLS = ("talk", "market", "support")
 """The protocols that can be served, by the names that settings and paths use."""
 
 
@@ -42,7 +42,7 @@ class Listen(_Section, frozen=True):
 
     endpoint: Annotated[str, Meta(description="a Twisted server endpoint")] = "tcp:8080:interface=127.0.0.1"
     protocol: Annotated[
-        Literal["", "support"],
+        Literal["", "talk", "market", "support"],
         Meta(description="serve this protocol alone, at / too; empty: all, by path"),
     ] = ""
 
@@ -152,6 +152,43 @@ class Operations(_Section, frozen=True):
     ] = "info"
 
 
+class Talk(_Section, frozen=True):
+    """[talk]: strangers matched by score."""
+
+    enabled: Annotated[bool, Meta(description="serve it")] = True
+    message_bytes: Annotated[int, Meta(ge=0, description="longest message; 0: as [limits] says")] = 0
+    find_timeout: Annotated[
+        float, Meta(ge=0.001, description="seconds until the search for a partner ends")
+    ] = 60.0
+    confirm_timeout: Annotated[float, Meta(gt=0, description="seconds in which both have to confirm")] = 15.0
+    talk_duration: Annotated[float, Meta(gt=0, description="seconds that a talk lasts")] = 180.0
+    answer_timeout: Annotated[float, Meta(gt=0, description="seconds in which both have to answer")] = 60.0
+    tolerance: Annotated[
+        float, Meta(ge=0, description="distance of scores that will do at once; it grows with the wait")
+    ] = 0.1
+    score_span: Annotated[
+        float, Meta(gt=0, description="width of the scale of scores: what will do after find_timeout")
+    ] = 1.0
+    at_deadline: Annotated[
+        Literal["anyone", "fail"], Meta(description="whom a search takes when its time is up")
+    ] = "anyone"
+    rematch_after: Annotated[
+        float, Meta(ge=0, description="seconds before a partner is met again, while there are others")
+    ] = 300.0
+
+
+class Market(_Section, frozen=True):
+    """[market]: conversations about a service."""
+
+    enabled: Annotated[bool, Meta(description="serve it")] = True
+    message_bytes: Annotated[int, Meta(ge=0, description="longest packet; 0: as [limits] says")] = 0
+    ping_interval: Annotated[float, Meta(gt=0, description="seconds between two PINGs")] = 5.0
+    pong_timeout: Annotated[float, Meta(gt=0, description="seconds without PONG before 4408")] = 30.0
+    escape_html: Annotated[
+        bool, Meta(description="send & < > as entities, to clients that insert texts as HTML")
+    ] = False
+
+
 class Support(_Section, frozen=True):
     """[support]: customers talk to operators."""
 
@@ -175,6 +212,8 @@ class Settings(_Section, frozen=True):
     auth: Auth = Auth()
     limits: Limits = Limits()
     operations: Operations = Operations()
+    talk: Talk = Talk()
+    market: Market = Market()
     support: Support = Support()
 
 
@@ -321,6 +360,10 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError("auth.issuer: needs auth.public_key_file or auth.jwks_url")
     if (auth.public_key_file or auth.jwks_url) and not auth.issuer:
         raise ConfigurationError("auth.issuer: must name whose tokens the public key checks")
+    if settings.talk.tolerance > settings.talk.score_span:
+        raise ConfigurationError("talk.tolerance: more than talk.score_span")
+    if settings.market.pong_timeout <= settings.market.ping_interval:
+        raise ConfigurationError("market.pong_timeout: not longer than market.ping_interval")
     for index, listen in enumerate(settings.listen):
         if listen.protocol and not getattr(settings, listen.protocol).enabled:
             raise ConfigurationError(f"listen[{index}].protocol: {listen.protocol} is not enabled")

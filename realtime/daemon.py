@@ -30,7 +30,8 @@ from realtime.operations.systemd import READY, Watchdog, notify
 from realtime.storage.database import Database
 from realtime.storage.errors import StorageError
 from realtime.websocket.admission import Admission
-from realtime.websocket.transport import send_at_once
+from realtime.websocket.polling import poll_directly
+from realtime.websocket.transport import hold_a_storm, send_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Daemon(Service):
         for listener in self._listeners:
             refused: list[Failure] = []
             opened = listener.endpoint.listen(listener.factory)
-            opened.addCallback(send_at_once)
+            opened.addCallback(send_at_once).addCallback(hold_a_storm)
             opened.addCallbacks(self._ports.append, refused.append)
             if refused:  # not in the errback: a Deferred keeps what would end the start
                 self._fail(refused[0], f"can't listen on {listener.where}")
@@ -122,6 +123,7 @@ class Daemon(Service):
         return drain.run().addBoth(self._ended)
 
     def _begin(self) -> None:
+        poll_directly(self._reactor)
         self._passwords.start()
         self._database.start().addCallback(self._ready).addErrback(self._report)
 

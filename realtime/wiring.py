@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.web.client import Agent
 from twisted.web.resource import IResource
 
+from realtime import protocols
 from realtime.accounts.authentication import Authenticator, SignIn
 from realtime.accounts.issuers import OutsideIssuer
 from realtime.accounts.keysets import KeySource, PublicKeyFile, RemoteKeySet
@@ -26,7 +27,7 @@ from realtime.accounts.tokens import TokenSigner
 from realtime.cluster.bus import MemoryBus
 from realtime.cluster.leases import MemoryLeases
 from realtime.cluster.presence import MemoryPresence
-from realtime.config import Auth, ConfigurationError, Limits, Settings
+from realtime.config import Auth, ConfigurationError, Settings
 from realtime.daemon import Daemon, Listener
 from realtime.http.address import TrustedProxies
 from realtime.http.credentials import TokenPlaces
@@ -35,21 +36,17 @@ from realtime.limiting import Rate, Throttle
 from realtime.operations.health import Health
 from realtime.operations.metrics import Metrics
 from realtime.operations.site import OperationsSite
+from realtime.protocols import Protocol
 from realtime.storage.commit import Committed
 from realtime.storage.database import Database
 from realtime.storage.migrate import migrate
-from realtime.support.desk import Desk
-from realtime.support.participants import Pushes
-from realtime.support.protocol import SupportFactory
-from realtime.support.session import Parts
-from realtime.support.store import SupportStore
 from realtime.web.home import HomeResource
 from realtime.web.sharing import Sharing
 from realtime.web.sign_in import SignInResource
 from realtime.web.site import WebSite, tree
 from realtime.web.upgrade import UpgradeResource
 from realtime.websocket.admission import Admission
-from realtime.websocket.factory import ConnectionFactory, Rules, Surroundings
+from realtime.websocket.factory import Surroundings
 from realtime.websocket.front_door import FrontDoorFactory
 from realtime.websocket.handshake import HandshakePolicy
 from realtime.websocket.keepalive import Keepalive
@@ -189,9 +186,9 @@ class _Parts:
             demo=demo,
         )
 
-    def _protocols(self) -> Mapping[str, ConnectionFactory]:
+    def _surroundings(self) -> Surroundings:
         settings, reactor = self.settings, self.reactor
-        surroundings = Surroundings(
+        return Surroundings(
             clock=reactor,
             turn=Turn(reactor),
             keepalive=Keepalive(reactor, settings.limits.keepalive_interval, settings.limits.keepalive_timeout),
@@ -207,25 +204,21 @@ class _Parts:
             ),
             metrics=self.metrics,
         )
-        protocols: dict[str, ConnectionFactory] = {}
-        if settings.support.enabled:
-            desk = Desk(
-                store=SupportStore(self.database),
+
+    def _protocols(self) -> Mapping[str, Protocol]:
+        return protocols.build(
+            self.settings,
+            protocols.Shared(
+                clock=self.reactor,
+                surroundings=self._surroundings(),
+                database=self.database,
+                authenticator=self.authenticator,
+                sharing=Sharing(self.origins),
                 bus=self.bus,
                 presence=self.presence,
                 leases=self.leases,
-                clock=reactor,
-            )
-            parts = Parts(
-                authenticator=self.authenticator,
-                desk=desk,
-                pushes=Pushes(with_id=settings.support.push_id == "message_id"),
-                clock=reactor,
-                history_bytes=settings.limits.history_bytes,
-            )
-            rules = _rules(settings.limits, settings.support.message_bytes)
-            protocols["support"] = SupportFactory(surroundings, rules, parts)
-        return protocols
+            ),
+        )
 
     def _sign_in(self) -> SignInResource:
         per_minute = self.settings.auth.sign_in_failures_per_minute
@@ -241,18 +234,19 @@ class _Parts:
         return SignInResource(sign_in, self.proxies, Sharing(self.origins), self.metrics)
 
     def _front_door(
-        self, protocols: Mapping[str, ConnectionFactory], alone: str, sign_in: IResource
+        self, protocols: Mapping[str, Protocol], alone: str, sign_in: IResource
     ) -> FrontDoorFactory:
         """Return the front door of a port that serves all protocols by path, or one alone."""
-        if alone:
-            routes = {"/": protocols[alone], f"/{alone}": protocols[alone]}
-        else:
-            routes = {f"/{name}": factory for name, factory in protocols.items()}
+        served = {alone: protocols[alone]} if alone else protocols
+        routes = {f"/{name}": protocol.factory for name, protocol in served.items()}
         resources: dict[str, IResource] = {"v1/auth": sign_in}
-        for path, factory in routes.items():
-            if path != "/":
-                resources[path] = UpgradeResource(factory)
-        home = UpgradeResource(protocols[alone]) if alone else HomeResource(routes)
+        for name, protocol in served.items():
+            resources |= protocol.resources
+            resources[name] = UpgradeResource(protocol.factory)
+        home: IResource = HomeResource(routes)
+        if alone:
+            routes["/"] = protocols[alone].factory
+            home = UpgradeResource(protocols[alone].factory)
         limits = self.settings.limits
         return FrontDoorFactory(
             routes,
@@ -261,17 +255,6 @@ class _Parts:
             timeout=limits.handshake_timeout,
             longest=limits.handshake_bytes,
         )
-
-
-def _rules(limits: Limits, message_bytes: int) -> Rules:
-    return Rules(
-        message_bytes=message_bytes or limits.message_bytes,
-        rate=Rate(limits.messages_per_second, burst=2 * limits.messages_per_second),
-        send_buffer_bytes=limits.send_buffer_bytes,
-        handshake_timeout=limits.handshake_timeout,
-        unauthenticated_timeout=limits.unauthenticated_timeout,
-        compression=limits.compression,
-    )
 
 
 def _origins_and_proxies(settings: Settings) -> tuple[OriginPolicy, TrustedProxies]:

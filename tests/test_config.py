@@ -17,15 +17,17 @@ from realtime.config import (
     Database,
     Limits,
     Listen,
+    Market,
     Operations,
     Settings,
     Support,
+    Talk,
     load,
     render,
 )
 
 SECRET = "correct-horse-battery-staple"
-SECTIONS = (Listen, Database, Auth, Limits, Operations, Support)
+SECTIONS = (Listen, Database, Auth, Limits, Operations, Talk, Support)
 
 
 class ConfigTestCase(SynchronousTestCase):
@@ -130,6 +132,7 @@ class EnvironmentTests(ConfigTestCase):
                 "REALTIME_AUTH_ORIGINS": "https://a.example, https://b.example",
                 "REALTIME_AUTH_JWT_SECRET": "123456",
                 "REALTIME_OPERATIONS_LOG_FORMAT": "json",
+                "REALTIME_TALK_AT_DEADLINE": "fail",
                 "REALTIME_SUPPORT_PUSH_ID": "message_id",
                 "REALTIME_LISTEN": "tcp:1 unix:/run/realtime",
             }
@@ -140,12 +143,16 @@ class EnvironmentTests(ConfigTestCase):
         self.assertEqual(settings.auth.origins, ("https://a.example", "https://b.example"))
         self.assertEqual(settings.auth.jwt_secret, "123456")
         self.assertEqual(settings.operations.log_format, "json")
+        self.assertEqual(settings.talk.at_deadline, "fail")
         self.assertEqual(settings.support.push_id, "message_id")
         self.assertEqual([each.endpoint for each in settings.listen], ["tcp:1", "unix:/run/realtime"])
 
     def test_every_setting_has_a_variable(self) -> None:
         """Whatever can stand in a section of the file can be set by a variable."""
-        for section, name in ((Database, "database"), (Auth, "auth"), (Limits, "limits")):
+        for section, name in (
+            *((Database, "database"), (Auth, "auth"), (Limits, "limits"), (Talk, "talk")),
+            (Market, "market"),
+        ):
             for key, value in msgspec.structs.asdict(section()).items():
                 text = ",".join(value) if isinstance(value, tuple) else str(value).lower()
                 if not text or key == "algorithms":
@@ -229,6 +236,15 @@ class RefusedTests(ConfigTestCase):
             ("[limits]\nmessages_per_second = 0", "limits.messages_per_second"),
             ("[limits]\nconnections_per_ip = -1", "limits.connections_per_ip"),
             ("[auth]\nbcrypt_rounds = 31", "auth.bcrypt_rounds"),
+            ("[talk]\nfind_timeout = 1e-9", "talk.find_timeout"),
+            ("[talk]\ntalk_duration = inf", "talk.talk_duration"),
+            ("[talk]\nanswer_timeout = 0", "talk.answer_timeout"),
+            ("[talk]\ntolerance = -0.1", "talk.tolerance"),
+            ("[talk]\nscore_span = 0", "talk.score_span"),
+            ("[talk]\nrematch_after = nan", "talk.rematch_after"),
+            ("[market]\nmessage_bytes = -1", "market.message_bytes"),
+            ("[market]\nping_interval = 0", "market.ping_interval"),
+            ("[market]\npong_timeout = inf", "market.pong_timeout"),
         ):
             message = self.refused(text)
             self.assertTrue(message.startswith(f"{key}: "), message)
@@ -237,6 +253,7 @@ class RefusedTests(ConfigTestCase):
         """A word where others are asked for is refused by its key, without the word."""
         for text, key in (
             (f'[operations]\nlog_format = "{SECRET}"', "operations.log_format"),
+            (f'[talk]\nat_deadline = "{SECRET}"', "talk.at_deadline"),
             (f'[support]\npush_id = "{SECRET}"', "support.push_id"),
             (f'[[listen]]\nprotocol = "{SECRET}"', "listen[0].protocol"),
         ):
@@ -252,6 +269,10 @@ class RefusedTests(ConfigTestCase):
             ('[auth]\njwks_url = "https://i"', "auth.issuer"),
             ('[auth]\nissuer = "i"\njwks_url = "u"\npublic_key_file = "f"', "auth.jwks_url"),
             ('[[listen]]\nprotocol = "support"\n[support]\nenabled = false', "listen[0].protocol"),
+            ("[talk]\ntolerance = 1.1", "talk.tolerance"),
+            ("[talk]\nscore_span = 0.05", "talk.tolerance"),
+            ("[market]\npong_timeout = 5", "market.pong_timeout"),
+            ("[market]\nping_interval = 30", "market.pong_timeout"),
         ):
             message = self.refused(text)
             self.assertTrue(message.startswith(f"{key}: "), message)

@@ -10,7 +10,7 @@ import realtime
 
 ROOT = Path(realtime.__file__).parent
 SLICES = {"talk", "workspace", "market", "messenger", "support"}
-KNOWS_ALL = {"wiring.py", "tap.py", "cli.py", "daemon.py"}
+KNOWS_ALL = {"wiring.py", "protocols.py", "tap.py", "cli.py", "daemon.py"}
 PURE = {"messages.py", "matching.py"}
 WITHOUT_IO = {"session.py", *PURE}
 

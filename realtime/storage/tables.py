@@ -7,11 +7,14 @@ ours. The migrations lead to exactly this (a test compares the two on each datab
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -19,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from realtime.storage.types import ExactText, UnixTime, identifier, utc_now
+from realtime.storage.types import ExactText, UnixTime, identifier, long_text, utc_now
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -89,3 +92,127 @@ conversations = Table(
 `is_open`: the last message is the customer's. `seen_message_id`: the newest message that an operator
 has seen.
 """
+
+talks = Table(
+    "talks",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("match_id", ExactText(36), nullable=False),
+    Column("matched", UnixTime, nullable=False),
+    Column("started", UnixTime),
+    Column("stopped", UnixTime),
+    Column("ended", UnixTime),
+    Column("outcome", ExactText(20)),
+    UniqueConstraint("match_id"),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+"""One row for each match. A moment that was not reached is NULL, and so is the outcome until the end."""
+
+talk_seats = Table(
+    "talk_seats",
+    metadata,
+    Column("talk_id", identifier(), ForeignKey("talks.id"), primary_key=True, autoincrement=False),
+    Column("seat", SmallInteger, primary_key=True, autoincrement=False),
+    Column("user_id", identifier(), ForeignKey("users.id"), nullable=False),
+    Column("score", Double, nullable=False),
+    Column("questions", long_text(), nullable=False),
+    Column("answers", long_text()),
+    Index(None, "user_id", "talk_id"),
+    **OPTIONS,
+)
+"""The two of a talk: what each came with, as JSON, and what it answered to the other's questions."""
+
+market_conversations = Table(
+    "market_conversations",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("first_user_id", identifier(), ForeignKey("users.id"), nullable=False),
+    Column("second_user_id", identifier(), ForeignKey("users.id"), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("latest", BigInteger, nullable=False),
+    *(
+        Column(name, identifier(), nullable=False, server_default=text("0"))
+        for name in ("first_newest_id", "second_newest_id", "first_seen_id", "second_seen_id")
+    ),
+    UniqueConstraint("first_user_id", "second_user_id"),
+    Index(None, "first_user_id", "latest", "id"),
+    Index(None, "second_user_id", "latest", "id"),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+"""One row for each two who ever spoke; the first has the lower id. Times of market are Unix milliseconds.
+
+`latest`: when the last message was created, or the conversation if there is none. Then, of each of the
+two: the newest message that it did not write itself, and the newest one that it has seen; 0 for none.
+"""
+
+market_messages = Table(
+    "market_messages",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("conversation_id", identifier(), ForeignKey("market_conversations.id"), nullable=False),
+    Column("sender_id", identifier()),
+    Column("content", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("temporary_id", ExactText(201)),
+    UniqueConstraint("conversation_id", "sender_id", "temporary_id"),
+    Index(None, "conversation_id", "id"),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+"""The sender is one of the conversation's two, or NULL for what the system says.
+
+`temporary_id`: the sender's own id of the message, if it had one, as `market.messages.key_of` writes it.
+"""
+
+market_services = Table(
+    "market_services",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("conversation_id", identifier(), ForeignKey("market_conversations.id"), nullable=False),
+    Column("title", ExactText(255), nullable=False),
+    Column("category", ExactText(255), nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("client_user_id", identifier(), nullable=False),
+    Column("recipient_user_id", identifier(), nullable=False),
+    Column("priced_by_user_id", identifier(), nullable=False),
+    Column("status", ExactText(20), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Index(None, "conversation_id", "id"),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+"""All users in it are the conversation's. `price` is in hundredths: SQLite has no exact decimals."""
+
+market_notes = Table(
+    "market_notes",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("service_id", identifier(), ForeignKey("market_services.id"), nullable=False),
+    Column("author_id", identifier(), nullable=False),
+    Column("grade", SmallInteger, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("service_id", "author_id"),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+
+market_reports = Table(
+    "market_reports",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("reporter_id", identifier(), ForeignKey("users.id"), nullable=False),
+    Column("kind", ExactText(20), nullable=False),
+    Column("object_id", identifier()),
+    Column("reason", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("resolved", BigInteger),
+    Column("resolved_by_user_id", identifier()),
+    UniqueConstraint("reporter_id", "kind", "object_id"),
+    Index(None, "resolved", "id"),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+"""What users told the administrators. A report that is a text alone has no object, so that none collides."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -156,3 +158,21 @@ async def test_tokens(start_daemon: Start, tmp_path: Path) -> None:
     client.sendMessage(b'{"method": "message.auth", "params": ["%s"], "id": 1}' % token.encode())
     assert await client.closed == 4401
     await daemon.stop()
+
+
+def test_reports(tmp_path: Path) -> None:
+    """Lists what was reported, one line each whatever the reason holds, and marks it as resolved."""
+    assert realtime(tmp_path, "user", "add", "alice", "--password-stdin", text="alice\n").returncode == 0
+    with closing(sqlite3.connect(tmp_path / "var" / "realtime.db")) as database, database:
+        database.executemany(
+            "INSERT INTO market_reports (reporter_id, kind, object_id, reason, created) VALUES (1, ?, ?, ?, ?)",
+            [("text", None, "rude\n\x1b[31mred", 1000), ("conversation", 7, None, 2000)],
+        )
+    first = "1\t1970-01-01T00:00:01Z\talice\ttext\t\trude  [31mred"
+    second = "2\t1970-01-01T00:00:02Z\talice\tconversation 7"
+    assert realtime(tmp_path, "report", "list").stdout.splitlines() == [second, first]
+    done = realtime(tmp_path, "report", "resolve", "2")
+    assert done.stdout.splitlines() == [f"{second}\tresolved"]
+    assert realtime(tmp_path, "report", "list").stdout.splitlines() == [first]
+    assert realtime(tmp_path, "report", "list", "--all").stdout.splitlines() == [f"{second}\tresolved", first]
+    assert refusal(realtime(tmp_path, "report", "resolve", "3")) == "there is no report 3"

@@ -24,7 +24,7 @@ from realtime.storage.migrate import connected, migrate
 from realtime.storage.sqlite import SQLite
 from realtime.storage.tables import metadata
 
-HEAD = "0001"
+HEAD = "0003"
 
 
 def migrated(url: str) -> list[str]:
@@ -217,22 +217,22 @@ def test_unusable_places(tmp_path: Path) -> None:
 
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Puts migrations of a later version in the place of ours; `0002.py` is to be written by the test."""
+    """Puts migrations of a later version in the place of ours; `next.py` is to be written by the test."""
     import shutil
 
     scripts = tmp_path / "migrations"
     shutil.copytree(Path(module.__file__).parent / "migrations", scripts)
     monkeypatch.setattr(module, "SCRIPTS", str(scripts))
-    return scripts / "versions" / "0002_next.py"
+    return scripts / "versions" / "next.py"
 
 
-NEXT = """
+NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "next", "{HEAD}"
 def upgrade():
     op.create_table("later", sa.Column("id", sa.Integer, primary_key=True))
-    {then}
+    {{then}}
 """
 
 
@@ -247,13 +247,13 @@ def test_copied_aside(tmp_path: Path, next_version: Path) -> None:
         open_meanwhile.commit()
         next_version.write_text(NEXT.format(then=""))
         lines = migrated(url)
-    copy = tmp_path / "x.db.before-0001"
+    copy = tmp_path / f"x.db.before-{HEAD}"
     assert [str(copy) in line for line in lines] == [True, False]
     assert copy.stat().st_mode & 0o077 == 0
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT user_name FROM users").fetchall() == [("alice",)]
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
-    assert sql(url, "SELECT version_num FROM alembic_version") == [("0002",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]
+    assert sql(url, "SELECT version_num FROM alembic_version") == [("next",)]
     assert sql(url, "SELECT user_name FROM users") == [("alice",)]
     assert not list(tmp_path.glob("*.unfinished"))
 
@@ -267,9 +267,9 @@ def test_failed_migration_is_undone(database_url: str, next_version: Path) -> No
     with pytest.raises(StorageError) as caught:
         migrated(database_url)
     assert not isinstance(caught.value, StorageUnavailable)
-    assert sql(database_url, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert sql(database_url, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     next_version.write_text(NEXT.format(then=""))
     for cached in next_version.parent.glob("__pycache__/*"):
         os.unlink(cached)
     migrated(database_url)
-    assert sql(database_url, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert sql(database_url, "SELECT version_num FROM alembic_version") == [("next",)]
