@@ -75,18 +75,13 @@ class MarketConnection(Connection):
         factory.heartbeat.watch(self)
         self._session = Session(self, factory.exchange, user)
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Take a PONG before anything else: it was asked for, and counts against no rate."""
-        if not codec.is_pong(payload, isBinary):
-            super().onMessage(payload, isBinary)
-        elif self._form_of(isBinary) is not None:
-            self.factory.messages_received.count += 1
-            self.ponged = self.heard = self.factory.clock.seconds()
-
     def received(self, payload: bytes, binary: bool) -> None:
         """Give a packet to the session."""
         form, session = self._form_of(binary), self._session
         if form is None or session is None:
+            return
+        if codec.is_pong(payload, binary):
+            self.ponged = self.heard
             return
         try:
             message = codec.decode(form, payload)

@@ -40,6 +40,19 @@ class AdmissionTests(ProtocolTestCase):
             peer = self.market.shake(token)
             self.assertEqual((peer.status, peer.header("WWW-Authenticate")), (401, "Bearer"))
 
+    def test_cookie(self) -> None:
+        """A cookie's token counts for a page of this host or of a listed origin, and for no other's."""
+        cookie = "Cookie: token=alice"
+        for origin, status in (
+            ("http://chat.example", 101),
+            ("https://shop.example", 101),
+            ("https://evil.example", 401),
+            ("null", 401),
+        ):
+            peer = self.market.shake(None, None, cookie, f"Origin: {origin}")
+            self.assertEqual(peer.status, status, origin)
+        self.assertEqual(self.market.shake(None, None, cookie).status, 101)
+
     def test_away(self) -> None:
         """While tokens can't be checked: 503."""
         for away in (StorageUnavailable("away"), IssuerUnavailable("away")):
@@ -200,20 +213,23 @@ class HeartbeatTests(ProtocolTestCase):
         for trader in (*traders, text):
             self.assertNotIn(-1, [opcode for opcode, _ in trader.packets()])
 
-    def test_beyond_the_rate(self) -> None:
-        """A PONG counts against no rate, in whatever form; what comes among them does."""
+    def test_too_many(self) -> None:
+        """A flood of PONGs is one like any other, in whatever form: 4429."""
         self.market.left_over()
         self.market = Market(per_second=5)
         self.market.user("alice")
-        pongs = {Form.TEXT: client_frame(TEXT, b'{"type":2,"data":"pong"}')}
-        for form, named in ((Form.TEXT, True), (Form.MSGPACK, True), (Form.TEXT, False), (Form.BINARY, False)):
-            trader = self.market.enter("alice", form, named=named)
-            for _ in range(10):
-                trader.peer.write(pongs.get(form, client_frame(BINARY, b"\x02")) * 50)
-                trader.send(ASK)
-                self.assertEqual(trader.one()[0], CONVERSATIONS)
+        for form in Form:
+            trader = self.market.enter("alice", form)
+            pong = client_frame(
+                *((TEXT, b'{"type":2,"data":"pong"}') if form is Form.TEXT else (BINARY, b"\x02"))
+            )
+            trader.peer.write(pong * 10)
             trader.send(ASK)
-            self.assertEqual(trader.one(), (-1, 4429))
+            self.assertEqual(trader.packets(), [(-1, 4429)])
+            quiet = self.market.enter("alice", form)
+            quiet.peer.write(pong * 9)
+            quiet.send(ASK)
+            self.assertEqual(quiet.one()[0], CONVERSATIONS)
 
     def test_in_parts(self) -> None:
         """A PONG in several frames is one as well."""

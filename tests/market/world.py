@@ -101,7 +101,9 @@ class Market:
         self.authenticator = FakeAuthenticator()
         authenticator: Any = self.authenticator
         self.bus = MemoryBus()
-        self.parts = surroundings(Settings(clock=self.clock, interval=10_000))
+        self.parts = surroundings(
+            Settings(clock=self.clock, interval=10_000, origins=("*", "https://shop.example"))
+        )
         exchange = Exchange(
             store=MarketStore(database),
             bus=self.bus,
@@ -132,9 +134,11 @@ class Market:
         self.authenticator.users[name] = users[0]
         return users[0]
 
-    def shake(self, token: str | None, subprotocol: str | None = None) -> Peer:
-        """A client that asks for a connection."""
-        headers = [] if token is None else [f"Authorization: Bearer {token}"]
+    def shake(self, token: str | None, subprotocol: str | None = None, *more: str) -> Peer:
+        """A client that asks for a connection, with ``more`` header lines."""
+        headers = list(more)
+        if token is not None:
+            headers.append(f"Authorization: Bearer {token}")
         if subprotocol is not None:
             headers.append(f"Sec-WebSocket-Protocol: {subprotocol}")
         peer = Peer(self.factory, self.clock)
