@@ -42,7 +42,7 @@ class Listen(_Section, frozen=True):
 
     endpoint: Annotated[str, Meta(description="a Twisted server endpoint")] = "tcp:8080:interface=127.0.0.1"
     protocol: Annotated[
-        Literal["", "talk", "market", "support"],
+        Literal["", "talk", "market", "messenger", "support"],
         Meta(description="serve this protocol alone, at / too; empty: all, by path"),
     ] = ""
 
@@ -76,6 +76,11 @@ class Auth(_Section, frozen=True):
     audience: Annotated[str, Meta(description="aud that its tokens must have; empty: any")] = ""
     user_id_claim: Annotated[str, Meta(description="its claim that identifies a user")] = "sub"
     user_name_claim: Annotated[str, Meta(description="its claim that names a user")] = "username"
+    check_token_url: Annotated[str, Meta(description="server asked with CHECK_TOKEN; empty: none")] = ""
+    check_token_timeout: Annotated[float, Meta(gt=0, description="seconds for its whole answer")] = 5.0
+    check_token_cache_seconds: Annotated[
+        float, Meta(ge=0, description="in which a good token is not asked about again")
+    ] = 60.0
     token_ttl: Annotated[int, Meta(ge=1, description="seconds that our own tokens are good for")] = 86_400
     leeway: Annotated[float, Meta(ge=0, description="seconds by which clocks may differ")] = 30.0
     cookie_name: Annotated[str, Meta(description="the cookie that may hold a token")] = "token"
@@ -189,6 +194,28 @@ class Market(_Section, frozen=True):
     ] = False
 
 
+class Messenger(_Section, frozen=True):
+    """[messenger]: a room, and dialogs that arrive."""
+
+    enabled: Annotated[bool, Meta(description="serve it")] = True
+    message_bytes: Annotated[
+        int, Meta(ge=65_536, description="longest SAVE_AVATAR; all else ends at 65536")
+    ] = 4_194_304
+    takeover_timeout: Annotated[
+        float, Meta(gt=0, description="seconds in which an older connection must show that it lives")
+    ] = 3.0
+    mailbox_limit: Annotated[int, Meta(ge=1, description="dialogs that may wait for one receiver")] = 1000
+    mailbox_days: Annotated[float, Meta(gt=0, description="days that a dialog waits at most")] = 7.0
+    window: Annotated[int, Meta(ge=1, description="dialogs on the wire that are not confirmed")] = 64
+    window_bytes: Annotated[int, Meta(ge=1, description="the same in bytes")] = 262_144
+    avatar_bytes: Annotated[int, Meta(ge=1, description="longest picture, decoded")] = 524_288
+    time_unit: Annotated[Literal["seconds", "milliseconds"], Meta(description="unit of sendTime")] = "seconds"
+    sealing: Annotated[
+        Literal["off", "optional", "required"],
+        Meta(description="serverData as a JWE; needs the extra txrealtime[sealing]"),
+    ] = "off"
+
+
 class Support(_Section, frozen=True):
     """[support]: customers talk to operators."""
 
@@ -214,6 +241,7 @@ class Settings(_Section, frozen=True):
     operations: Operations = Operations()
     talk: Talk = Talk()
     market: Market = Market()
+    messenger: Messenger = Messenger()
     support: Support = Support()
 
 

@@ -29,6 +29,7 @@ from realtime.operations.health import Health
 from realtime.operations.systemd import READY, Watchdog, notify
 from realtime.storage.database import Database
 from realtime.storage.errors import StorageError
+from realtime.threads import Workers
 from realtime.websocket.admission import Admission
 from realtime.websocket.polling import poll_directly
 from realtime.websocket.transport import hold_a_storm, send_at_once
@@ -70,6 +71,7 @@ class Daemon(Service):
         migrate: Callable[[], None],
         database: Database,
         passwords: Passwords,
+        workers: Sequence[Workers],
         accounts: AccountStore,
         connections: Admission,
         health: Health,
@@ -82,6 +84,7 @@ class Daemon(Service):
         self._migrate = migrate
         self._database = database
         self._passwords = passwords
+        self._workers = workers
         self._accounts = accounts
         self._connections = connections
         self._health = health
@@ -125,6 +128,8 @@ class Daemon(Service):
     def _begin(self) -> None:
         poll_directly(self._reactor)
         self._passwords.start()
+        for workers in self._workers:
+            workers.start()
         self._database.start().addCallback(self._ready).addErrback(self._report)
 
     def _ready(self, _: object) -> None:
@@ -162,7 +167,7 @@ class Daemon(Service):
         return DeferredList([maybeDeferred(port.stopListening) for port in ports])
 
     async def _stop_parts(self) -> None:
-        await self._passwords.stop()
+        await DeferredList([self._passwords.stop(), *(workers.stop() for workers in self._workers)])
         await self._database.stop()
 
     def _flush(self) -> Deferred[None]:

@@ -17,7 +17,8 @@ from twisted.web.client import Agent
 from twisted.web.resource import IResource
 
 from realtime import protocols
-from realtime.accounts.authentication import Authenticator, SignIn
+from realtime.accounts.authentication import Authenticator, OutsideAuthenticator, SignIn
+from realtime.accounts.check_token import TokenChecker
 from realtime.accounts.issuers import OutsideIssuer
 from realtime.accounts.keysets import KeySource, PublicKeyFile, RemoteKeySet
 from realtime.accounts.passwords import Passwords
@@ -36,7 +37,7 @@ from realtime.limiting import Rate, Throttle
 from realtime.operations.health import Health
 from realtime.operations.metrics import Metrics
 from realtime.operations.site import OperationsSite
-from realtime.protocols import Protocol
+from realtime.protocols.shared import Protocol, Shared
 from realtime.storage.commit import Committed
 from realtime.storage.database import Database
 from realtime.storage.migrate import migrate
@@ -74,6 +75,7 @@ def check(settings: Settings, reactor: Any) -> None:
         open_database(settings, reactor)
         _origins_and_proxies(settings)
         _outside_issuer(settings.auth, reactor)
+        _token_checker(settings.auth, reactor)
         if settings.auth.jwt_secret or settings.auth.jwt_secret_file:
             token_signer(settings, reactor.seconds)
         for where in (*(each.endpoint for each in settings.listen), settings.operations.listen):
@@ -179,6 +181,7 @@ class _Parts:
             migrate=partial(migrate, self.settings.database.url, log=self._log.info),
             database=self.database,
             passwords=self.passwords,
+            workers=[each for protocol in protocols.values() for each in protocol.workers],
             accounts=self.accounts,
             connections=self.admission,
             health=health,
@@ -208,8 +211,8 @@ class _Parts:
     def _protocols(self) -> Mapping[str, Protocol]:
         return protocols.build(
             self.settings,
-            protocols.Shared(
-                clock=self.reactor,
+            Shared(
+                reactor=self.reactor,
                 surroundings=self._surroundings(),
                 database=self.database,
                 authenticator=self.authenticator,
@@ -217,8 +220,13 @@ class _Parts:
                 bus=self.bus,
                 presence=self.presence,
                 leases=self.leases,
+                outside=self._outside(),
             ),
         )
+
+    def _outside(self) -> OutsideAuthenticator | None:
+        checker = _token_checker(self.settings.auth, self.reactor)
+        return None if checker is None else OutsideAuthenticator(self.accounts, checker, checker.origin)
 
     def _sign_in(self) -> SignInResource:
         per_minute = self.settings.auth.sign_in_failures_per_minute
@@ -282,6 +290,18 @@ def _outside_issuer(auth: Auth, reactor: Any) -> OutsideIssuer | None:
         leeway=auth.leeway,
         keys=keys,
         now=reactor.seconds,
+    )
+
+
+def _token_checker(auth: Auth, reactor: Any) -> TokenChecker | None:
+    if not auth.check_token_url:
+        return None
+    return TokenChecker(
+        auth.check_token_url,
+        agent=Agent(reactor),
+        clock=reactor,
+        timeout=auth.check_token_timeout,
+        cache_seconds=auth.check_token_cache_seconds,
     )
 
 

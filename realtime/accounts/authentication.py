@@ -5,13 +5,15 @@ Every protocol asks here and nowhere else, so that a token means the same to all
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hmac import compare_digest
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from realtime.accounts.errors import TokenInvalid
+from realtime.accounts.check_token import OutsideProfile, TokenChecker
+from realtime.accounts.errors import IssuerUnavailable, TokenInvalid
 from realtime.accounts.issuers import OutsideIssuer, issuer_of
 from realtime.accounts.passwords import Passwords
 from realtime.accounts.store import TOKEN_ID_PREFIX, AccountStore, User, is_storable
@@ -21,10 +23,14 @@ from realtime.storage.errors import Conflict
 
 
 class Identity(Struct, frozen=True):
-    """A user, and the Unix time at which the token that proved it ends (``None``: never)."""
+    """A user, and the Unix time at which the token that proved it ends (``None``: never).
+
+    ``profile`` is what an outside authorization server told of the user along with it, if it was asked.
+    """
 
     user: User
     expires: float | None
+    profile: OutsideProfile | None = None
 
 
 class SignedIn(Struct, frozen=True):
@@ -93,14 +99,57 @@ class Authenticator:
 
     async def _from_outside(self, outside: OutsideIssuer, token: str) -> Identity:
         who = await outside.verify(token)
-        account = await self._accounts.of_subject(who.issuer, who.subject)
-        if account is not None:
-            return Identity(account.user, who.expires)
-        try:
-            user = await self._accounts.add_subject(who.issuer, who.subject, who.name)
-        except Conflict:  # another process was as quick; now it is there, or the name has a number
-            user = await self._accounts.add_subject(who.issuer, who.subject, who.name)
+        # The second time for another process that was as quick: now it is there, or the name has a number.
+        user = await _user_of_subject(self._accounts, who.issuer, who.subject, (who.name, who.name))
         return Identity(user, who.expires)
+
+
+class OutsideAuthenticator:
+    """Checks tokens by asking an outside authorization server, and nobody else.
+
+    It stands where an `Authenticator` does. ``issuer_name`` and the server's id of a user are the key of the
+    user's account; the name is `TokenChecker.origin`, so that two servers never share a user.
+    """
+
+    def __init__(self, accounts: AccountStore, checker: TokenChecker, issuer_name: str) -> None:
+        self._accounts = accounts
+        self._checker = checker
+        self._issuer_name = issuer_name
+
+    def authenticate(self, token: str | None) -> Deferred[Identity]:
+        """Fires with the identity that ``token`` proves, and the profile that the server has of it.
+
+        Such a token has no end that is known here. Fails with `TokenInvalid`, or, if it can't be known now,
+        `StorageUnavailable` or `IssuerUnavailable`.
+        """
+        return Deferred.fromCoroutine(self._authenticate(token))
+
+    async def _authenticate(self, token: str | None) -> Identity:
+        who = await self._checker.check(token or "")
+        # Nicknames are what people like, and more may like one than there are numbers for; ids are unique.
+        nickname = who.profile.nickname or who.subject
+        names = (nickname, nickname, who.subject)
+        try:
+            user = await _user_of_subject(self._accounts, self._issuer_name, who.subject, names)
+        except Conflict:  # which says nothing of the token
+            raise IssuerUnavailable("no name is free for a new user") from None
+        return Identity(user, None, who.profile)
+
+
+async def _user_of_subject(accounts: AccountStore, issuer: str, subject: str, names: Sequence[str]) -> User:
+    """Return the account of an outside issuer's user, made on first sight with the first name that will do.
+
+    Raises `Conflict` if none will. A name is worth another try: what was in its way may be this very user.
+    """
+    account = await accounts.of_subject(issuer, subject)
+    if account is not None:
+        return account.user
+    for name in names[:-1]:
+        try:
+            return await accounts.add_subject(issuer, subject, name)
+        except Conflict:
+            continue
+    return await accounts.add_subject(issuer, subject, names[-1])
 
 
 class SignIn:

@@ -2,10 +2,9 @@
 
 One check takes about a quarter of a second of a processor, on purpose. So:
 
-- the work is done in a pool of a few threads of its own, where it holds up neither the reactor nor
+- the work is done in a few threads of its own (`realtime.threads`), where it holds up neither the reactor nor
   the database. (bcrypt lets go of the interpreter's lock meanwhile.)
 - beyond a bound of waiting requests the next ones are refused at once, with `PasswordsBusy`.
-- a request that is cancelled before its turn takes up no thread.
 - how long a check takes says nothing about the user: for an unknown name, for a password that
   nobody can have and for a stored value that is no bcrypt hash the same work is done.
 
@@ -13,27 +12,20 @@ The only rules for a password are bcrypt's own: no more than 72 bytes of UTF-8, 
 """
 
 import re
-from collections import OrderedDict
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
 
 import bcrypt
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 from realtime.accounts.errors import PasswordsBusy
+from realtime.threads import Workers
 
 MAXIMUM_BYTES = 72
 
 # A hash of more rounds than these would hold a thread for minutes; nobody makes such hashes.
 _MAXIMUM_ROUNDS = 16
 _BCRYPT_HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}", re.ASCII)
-
-T = TypeVar("T")
 
 
 class Passwords:
@@ -51,33 +43,20 @@ class Passwords:
         waiting: int = 1000,
         rounds: int = 12,
     ) -> None:
-        self._reactor = reactor
         self._rounds = rounds
         # The hash of no password: a real salt, and digits that no check will ever arrive at.
         self._dummy = bcrypt.gensalt(rounds) + b"." * 31
-        self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="passwords")
-        self._threads = threads
-        self._working = 0
-        self._maximum_waiting = waiting
-        # First come, first served. A dictionary, so that a cancelled request is found at once.
-        self._waiting: OrderedDict[Deferred[Any], Callable[[], Any]] = OrderedDict()
-        self._running = False
-        self._stopped: Deferred[None] = Deferred()
+        self._workers = Workers(
+            "passwords", reactor=reactor, threads=threads, waiting=waiting, busy=PasswordsBusy
+        )
 
     def start(self) -> None:
         """Begin to take requests."""
-        self._pool.start()
-        self._running = True
+        self._workers.start()
 
     def stop(self) -> Deferred[None]:
         """Refuse what waits and what comes; fires when what was under way has been answered."""
-        self._running = False
-        while self._waiting:
-            answer, _ = self._waiting.popitem(last=False)
-            answer.errback(PasswordsBusy("passwords are not checked now"))
-        if not self._working:
-            self._end()
-        return self._stopped
+        return self._workers.stop()
 
     def hash(self, password: str) -> Deferred[str]:
         """The bcrypt hash to store for `password`, 60 characters of ASCII.
@@ -89,7 +68,7 @@ class Passwords:
             encoded = _encode(password)
         except ValueError:
             return defer.fail()
-        return self._submit(lambda: bcrypt.hashpw(encoded, bcrypt.gensalt(self._rounds)).decode())
+        return self._workers.submit(lambda: bcrypt.hashpw(encoded, bcrypt.gensalt(self._rounds)).decode())
 
     def check(self, password: str, hashed: str | None) -> Deferred[bool]:
         """Whether `hashed` was made from `password`; `hashed` is None for an unknown user.
@@ -104,48 +83,8 @@ class Passwords:
             encoded, stored = b"-", None
         if stored is None:
             dummy = self._dummy
-            return self._submit(lambda: bcrypt.checkpw(encoded, dummy) and False)
-        return self._submit(lambda: bcrypt.checkpw(encoded, stored))
-
-    def _submit(self, work: Callable[[], T]) -> Deferred[T]:
-        if not self._running:
-            return defer.fail(PasswordsBusy("passwords are not checked now"))
-        if self._working == self._threads and len(self._waiting) >= self._maximum_waiting:
-            return defer.fail(PasswordsBusy("too many passwords wait to be checked"))
-        answer: Deferred[T] = Deferred(self._forget)
-        self._waiting[answer] = work
-        self._hand_out()
-        return answer
-
-    def _forget(self, answer: Deferred[Any]) -> None:
-        """Cancel a request. If it has begun, its thread stays taken until the work is done."""
-        self._waiting.pop(answer, None)
-
-    def _hand_out(self) -> None:
-        """Give waiting requests to idle threads.
-
-        The pool never gets more than it has threads for, so that its own queue, which has no bound
-        and can't be cancelled, stays empty.
-        """
-        while self._waiting and self._working < self._threads:
-            answer, work = self._waiting.popitem(last=False)
-            self._working += 1
-            self._pool.callInThreadWithCallback(partial(self._done_in_thread, answer), work)
-
-    def _done_in_thread(self, answer: Deferred[T], success: bool, result: T | Failure) -> None:
-        self._reactor.callFromThread(self._done, answer, result)
-
-    def _done(self, answer: Deferred[T], result: T | Failure) -> None:
-        self._working -= 1
-        self._hand_out()
-        if not answer.called:  # else it was cancelled meanwhile
-            answer.callback(result)
-        if not self._running and not self._working and not self._stopped.called:
-            self._end()
-
-    def _end(self) -> None:
-        self._pool.stop()
-        self._stopped.callback(None)
+            return self._workers.submit(lambda: bcrypt.checkpw(encoded, dummy) and False)
+        return self._workers.submit(lambda: bcrypt.checkpw(encoded, stored))
 
 
 def _encode(password: str) -> bytes:

@@ -21,6 +21,7 @@ from realtime.storage.errors import Conflict
 from realtime.storage.statements import Statement
 from realtime.storage.tables import users
 from realtime.storage.transaction import Transaction
+from realtime.storage.types import utc_now
 
 TOKEN_ID_PREFIX = "jti:"
 _LONGEST = 255  # characters, of a name or a token
@@ -57,6 +58,7 @@ _ADD = Statement(
         is_admin=bindparam("admin"),
         issuer=bindparam("by_issuer"),
         subject=bindparam("by_subject"),
+        registered=utc_now(),
     )
 )
 _SET_PASSWORD = Statement(

@@ -18,6 +18,9 @@ class Leases(Protocol):
     def take(self, name: str, holder: str) -> Deferred[str | None]:
         """Give ``name`` to ``holder``, whoever has it; fires with who had it before."""
 
+    def claim(self, name: str, holder: str, instead_of: str | None = None) -> Deferred[str]:
+        """Give ``name`` to ``holder`` if it is free, or ``instead_of`` has it; fires with who has it then."""
+
     def release(self, name: str, holder: str) -> Deferred[bool]:
         """Free ``name`` if ``holder`` has it; fires with whether it had."""
 
@@ -44,6 +47,14 @@ class MemoryLeases:
         self._holders[name] = holder
         self._names.setdefault(holder, {})[name] = None
         return succeed(before)
+
+    def claim(self, name: str, holder: str, instead_of: str | None = None) -> Deferred[str]:
+        """See :meth:`Leases.claim`."""
+        has_it = self._holders.get(name)
+        if has_it is None or has_it == instead_of:
+            self.take(name, holder)
+            return succeed(holder)
+        return succeed(has_it)
 
     def release(self, name: str, holder: str) -> Deferred[bool]:
         """See :meth:`Leases.release`."""

@@ -9,6 +9,7 @@ choose which of two identities a request has.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from http.cookies import CookieError, SimpleCookie
 
 from realtime.http.origins import OriginPolicy
@@ -34,6 +35,12 @@ class TokenPlaces:
         self._cookie_name = cookie_name
         self._query_tokens = query_tokens
         self._origins = origins
+
+    def with_header(self, name: str) -> TokenPlaces:
+        """Return the same places, with a header of a protocol's own before the others."""
+        places = copy(self)
+        places._headers = (name, *self._headers)
+        return places
 
     def find(
         self,

@@ -54,9 +54,14 @@ users = Table(
     # collide in a unique constraint.
     Column("issuer", ExactText(255)),
     Column("subject", ExactText(255)),
+    # The profile: what others are shown.
+    *(Column(name, ExactText(255)) for name in ("nickname", "avatar", "language", "status")),
+    Column("registered", UnixTime),
+    Column("last_online", UnixTime),
     UniqueConstraint("user_name"),
     UniqueConstraint("issuer", "subject"),
     Index(None, "token"),
+    Index(None, "avatar"),
     # An id that was ever given out never comes back, as on the other databases.
     sqlite_autoincrement=True,
     **OPTIONS,
@@ -216,3 +221,42 @@ market_reports = Table(
     **OPTIONS,
 )
 """What users told the administrators. A report that is a text alone has no object, so that none collides."""
+
+messenger_messages = Table(
+    "messenger_messages",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("sender_id", identifier(), ForeignKey("users.id"), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+"""What was said in the room. Times of messenger are Unix milliseconds."""
+
+messenger_dialogs = Table(
+    "messenger_dialogs",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("sender_id", identifier(), ForeignKey("users.id"), nullable=False),
+    Column("receiver", ExactText(64), nullable=False),
+    Column("receiver_id", identifier(), ForeignKey("users.id")),
+    Column("client_data", Text),
+    Column("client_message_id", ExactText(128)),
+    Column("sent", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("is_told", Boolean, nullable=False),
+    UniqueConstraint("sender_id", "client_message_id"),
+    Index(None, "receiver_id", "state", "id"),
+    Index(None, "sender_id", "is_told", "id"),
+    Index(None, "sender_id", "receiver_id", "id"),
+    Index(None, "state", "sent"),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+"""Messages from one user to another, and what became of each.
+
+`receiver` is as the sender wrote it, `receiver_id` NULL if there is no such user, `client_data` the clients'
+own JSON, NULL in what could not be accepted. `state` is a `messenger.dialog_store.State`; `is_told`: the
+sender has received the outcome.
+"""

@@ -22,8 +22,9 @@ class Admitted(Protocol):
 class Admission:
     """Counts connections against ``per_address`` and ``per_user`` (0: unlimited).
 
-    An address is counted from the opening handshake on, a user from authentication on; either is
-    forgotten with its last connection.
+    An address is counted from the opening handshake until the transport is gone. A user is counted from
+    authentication until the connection is over for its protocol, so that a successor need not wait for a
+    peer that never finishes the closing handshake.
     """
 
     def __init__(self, *, per_address: int = 0, per_user: int = 0) -> None:
@@ -48,12 +49,14 @@ class Admission:
         self._users[user_id] += 1
         return True
 
-    def leave(self, connection: Admitted, address: str, user_id: int | None) -> None:
-        """Forget a connection that was admitted, and identified unless ``user_id`` is ``None``."""
+    def forget(self, user_id: int) -> None:
+        """Count one connection less for a user."""
+        _decrement(self._users, user_id)
+
+    def leave(self, connection: Admitted, address: str) -> None:
+        """Forget a connection that was admitted."""
         del self._open[connection]
         _decrement(self._addresses, address)
-        if user_id is not None:
-            _decrement(self._users, user_id)
 
     def __iter__(self) -> Iterator[Admitted]:
         """Iterate over the open connections, oldest first, as they are now."""

@@ -82,6 +82,10 @@ class Connection(StockConnection):
     def received(self, payload: bytes, binary: bool) -> None:
         """One whole message came, within the rate."""
 
+    def unauthenticated(self) -> None:
+        """No identity was proved within the time for it."""
+        self.close(CloseCode.NOT_AUTHENTICATED)
+
     def exceeded(self, payload: bytes, binary: bool) -> None:
         """One whole message came, beyond the rate; a protocol may have an error for it."""
         self.close(CloseCode.TOO_MANY_REQUESTS)
@@ -108,6 +112,11 @@ class Connection(StockConnection):
         if self._is_open and self.outgoing is not None:
             self.factory.messages_sent.count += 1
             self.outgoing.write(frame)
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a ping of at most 125 bytes, behind what was sent before; nothing once it is over."""
+        if self._is_open:
+            self.sendData(frames.ping(payload))
 
     def close(self, code: CloseCode) -> None:
         """Close with ``code``; a peer that does not answer is cut after ``closing_timeout``."""
@@ -303,8 +312,7 @@ class Connection(StockConnection):
 
     def ask_alive(self) -> None:
         """Send a ping, whose pong shows that the peer lives."""
-        if self._is_open:
-            self.sendData(frames.ping())
+        self.ping()
 
     def presumed_dead(self) -> None:
         """End a connection that stayed silent after a ping."""
@@ -351,7 +359,7 @@ class Connection(StockConnection):
             self.outgoing.stopProducing()
             self.outgoing = None
         if self._address is not None:
-            self.factory.admission.leave(self, self._address, self._user_id)
+            self.factory.admission.leave(self, self._address)
             self._address = None
         if self._judging is not None:
             self._judging.cancel()  # last: the refusal that comes of it has nowhere to go now
@@ -361,6 +369,9 @@ class Connection(StockConnection):
             return
         self._is_open = False
         self.factory.keepalive.forget(self)
+        if self._user_id is not None:
+            self.factory.admission.forget(self._user_id)
+            self._user_id = None
         self.factory.count_closed(code)
         self._log.debug(
             "{protocol}: connection {connection} of {address} closed with {code}",
@@ -384,6 +395,6 @@ class Connection(StockConnection):
         del self._timer
         if self._is_open:
             self.factory.count_refused("unauthenticated")
-            self.close(CloseCode.NOT_AUTHENTICATED)
+            self._call(self.unauthenticated)
         else:
             self.abort()

@@ -57,6 +57,26 @@ class LeasesTests:
         assert not self.result(self.leases.release("x", "alice"))
         assert self.result(self.leases.release_all("alice")) == []
 
+    def claim(self, name: str, holder: str, instead_of: str | None = None) -> str:
+        """Claim something; who has it then."""
+        return self.result(self.leases.claim(name, holder, instead_of))
+
+    def test_claimed(self) -> None:
+        """Who claims what is free gets it, and keeps it against other claims; its own finds that it has it."""
+        assert self.claim("x", "alice") == "alice"
+        assert self.claim("x", "bob") == "alice"
+        assert self.claim("x", "alice") == "alice"
+        assert self.holder("x") == "alice"
+        assert self.release_all("bob") == []
+
+    def test_claimed_from_another(self) -> None:
+        """A claim instead of another counts against that one alone."""
+        assert self.claim("x", "bob", "alice") == "bob"
+        assert self.claim("x", "carol", "alice") == "bob"
+        assert self.claim("x", "carol", "bob") == "carol"
+        assert self.release_all("bob") == []
+        assert self.release_all("carol") == ["x"]
+
     def test_taken(self) -> None:
         """Who takes something has it, alone, and is told who had it before."""
         assert self.take("x", "alice") is None

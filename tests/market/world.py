@@ -6,11 +6,8 @@ import json
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from realtime.accounts.authentication import Identity
-from realtime.accounts.errors import TokenInvalid
 from realtime.accounts.store import AccountStore, User
 from realtime.cluster.bus import MemoryBus
 from realtime.limiting import Rate
@@ -20,35 +17,12 @@ from realtime.market.heartbeat import Heartbeat
 from realtime.market.protocol import MarketFactory
 from realtime.market.store import MarketStore
 from realtime.websocket.factory import Rules
+from tests.accounts.fakes import FakeAuthenticator
 from tests.databases import SynchronousDatabase
 from tests.websocket.peers import BINARY, CLOSE, TEXT, Peer, Settings, surroundings
 
 START = 1_790_000_000
 INTERVAL, TIMEOUT = 5.0, 30.0
-
-
-class FakeAuthenticator:
-    """Takes a name for a token; while it is ``held``, when the test says so."""
-
-    def __init__(self) -> None:
-        self.users: dict[str, User] = {}
-        self.away: Exception | None = None
-        self.held: list[Deferred[Identity]] | None = None
-        self.cancelled = 0
-
-    def authenticate(self, token: str | None) -> Deferred[Identity]:
-        """Stand in for the real one."""
-        if self.held is not None:
-            waiting: Deferred[Identity] = Deferred(self._cancelled)
-            self.held.append(waiting)
-            return waiting
-        if self.away is not None:
-            return fail(self.away)
-        user = self.users.get(token or "")
-        return succeed(Identity(user, None)) if user else fail(TokenInvalid("wrong"))
-
-    def _cancelled(self, waiting: Deferred[Identity]) -> None:
-        self.cancelled += 1
 
 
 class Trader:

@@ -24,7 +24,7 @@ from realtime.storage.migrate import connected, migrate
 from realtime.storage.sqlite import SQLite
 from realtime.storage.tables import metadata
 
-HEAD = "0003"
+HEAD = "0004"
 
 
 def migrated(url: str) -> list[str]:
@@ -85,7 +85,8 @@ def test_columns_of_the_document(database_url: str) -> None:
             "is_from_support",
         ]
         nullable = {name for name, column in {**users, **messages}.items() if column["nullable"]}
-        assert nullable == {"token", "issuer", "subject", "message"}
+        profile = {"nickname", "avatar", "language", "status", "registered", "last_online"}
+        assert nullable == {"token", "issuer", "subject", "message", *profile}
         if connection.dialect.name == "mysql":
             assert messages["id"]["type"].__class__.__name__ == "INTEGER"
             assert getattr(messages["id"]["type"], "unsigned", False)

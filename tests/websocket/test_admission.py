@@ -34,19 +34,18 @@ class AdmissionTests(SynchronousTestCase):
         self.assertFalse(admission.admit(Guest(), "a"))
         self.assertTrue(admission.admit(Guest(), "b"))
         self.assertEqual(len(admission), 3)
-        admission.leave(first, "a", None)
+        admission.leave(first, "a")
         self.assertTrue(admission.admit(Guest(), "a"))
         self.assertFalse(admission.admit(Guest(), "a"))
 
     def test_users(self) -> None:
         """A user may have as many as the limit, from whatever addresses."""
-        admission, first = Admission(per_user=2), Guest()
-        admission.admit(first, "a")
+        admission = Admission(per_user=2)
         self.assertTrue(admission.identify(7))
         self.assertTrue(admission.identify(7))
         self.assertFalse(admission.identify(7))
         self.assertTrue(admission.identify(8))
-        admission.leave(first, "a", 7)
+        admission.forget(7)
         self.assertTrue(admission.identify(7))
 
     def test_refused_ones_are_not_counted(self) -> None:
@@ -57,7 +56,8 @@ class AdmissionTests(SynchronousTestCase):
         for _ in range(5):
             admission.admit(Guest(), "a")
             admission.identify(7)
-        admission.leave(first, "a", 7)
+        admission.forget(7)
+        admission.leave(first, "a")
         self.assertTrue(admission.admit(Guest(), "a"))
         self.assertTrue(admission.identify(7))
 
@@ -68,7 +68,8 @@ class AdmissionTests(SynchronousTestCase):
             guest = Guest()
             admission.admit(guest, f"address {number}")
             admission.identify(number)
-            admission.leave(guest, f"address {number}", number)
+            admission.forget(number)
+            admission.leave(guest, f"address {number}")
         self.assertEqual((len(admission), list(admission)), (0, []))
         kept = [value for value in vars(admission).values() if isinstance(value, dict)]
         self.assertEqual(len(kept), 3)
@@ -82,5 +83,5 @@ class AdmissionTests(SynchronousTestCase):
         seen = []
         for each in admission:
             seen.append(each)
-            admission.leave(each, "a", None)
+            admission.leave(each, "a")
         self.assertEqual(seen, guests)

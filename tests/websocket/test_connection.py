@@ -288,6 +288,16 @@ class UserTests(ConnectionTestCase):
         peer.text(b"user 7")
         self.assertEqual(peer.frames(), [])
 
+    def test_closing_makes_room(self) -> None:
+        """A connection that is over makes room for its user's next one, though its peer may never close."""
+        self.configure(per_user=1)
+        older = self.open()
+        older.text(b"user 7")
+        older.connection.close(CloseCode.REPLACED)
+        newer = self.open()
+        newer.text(b"user 7")
+        self.assertEqual(newer.frames(), [])
+
     def test_identified_too_late(self) -> None:
         """A connection that is over is nobody's any more."""
         self.configure(per_user=1)

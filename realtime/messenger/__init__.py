@@ -1,0 +1,1 @@
+"""messenger: one room, private dialogs that arrive, and who is there."""

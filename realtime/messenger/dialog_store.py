@@ -1,0 +1,218 @@
+"""messenger's SQL of dialogs: a mailbox for each receiver, and for each sender the outcomes not told yet.
+
+A dialog is waiting until its receiver's end has it, or until it is given up; both end it once (`_END`
+changes none that has ended). Its sender is told of that until its end has confirmed it.
+
+What can't be accepted is a dialog as well, one that has failed at once and without what it said: so its
+outcome waits for an absent sender, and the same `clientMessageId` finds it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final
+
+from msgspec import Struct
+from sqlalchemy import bindparam, func, insert, select, true, update
+
+from realtime.messenger.messages import Send, user_id_of
+from realtime.storage.statements import Statement
+from realtime.storage.tables import messenger_dialogs as dialogs
+from realtime.storage.tables import users
+from realtime.storage.transaction import Transaction
+
+
+class State(IntEnum):
+    """What has become of a dialog."""
+
+    WAITING = 0
+    DELIVERED = 1
+    FAILED = 2
+
+
+class Dialog(Struct, frozen=True):
+    """A dialog that was accepted. ``sent`` is in Unix milliseconds, ``client_data`` JSON as it came."""
+
+    id: int
+    sender: int
+    receiver: str
+    receiver_id: int
+    client_message_id: str | None
+    client_data: str
+    sent: int
+
+
+class Outcome(Struct, frozen=True):
+    """What a dialog's sender is to be told."""
+
+    id: int
+    sender: int
+    receiver: str
+    client_message_id: str | None
+    is_delivered: bool
+
+
+class Posted(Struct, frozen=True):
+    """What became of a message that was sent: one of the two, or neither for one that waits already."""
+
+    dialog: Dialog | None = None
+    outcome: Outcome | None = None
+
+
+_USER: Final = Statement(select(users.c.id).where(users.c.id == bindparam("user")))
+_KNOWN: Final = Statement(
+    select(dialogs.c.id, dialogs.c.receiver, dialogs.c.state).where(
+        dialogs.c.sender_id == bindparam("sender"), dialogs.c.client_message_id == bindparam("key")
+    )
+)
+_WAITING_OF: Final = (dialogs.c.receiver_id == bindparam("receiver_is"), dialogs.c.state == State.WAITING)
+_MAILBOX: Final = Statement(
+    select(func.count()).select_from(
+        select(dialogs.c.id).where(*_WAITING_OF).limit(bindparam("limit")).subquery()
+    )
+)
+_POST: Final = Statement(
+    insert(dialogs).values(
+        sender_id=bindparam("sender"),
+        receiver=bindparam("receiver"),
+        receiver_id=bindparam("receiver_id"),
+        client_data=bindparam("client_data"),
+        client_message_id=bindparam("key"),
+        sent=bindparam("sent"),
+        state=bindparam("state"),
+        is_told=bindparam("is_told"),
+    )
+)
+_DIALOG: Final = select(
+    *(dialogs.c.id, dialogs.c.sender_id, dialogs.c.receiver, dialogs.c.receiver_id),
+    *(dialogs.c.client_message_id, dialogs.c.client_data, dialogs.c.sent),
+)
+_WAITING: Final = Statement(
+    _DIALOG.where(*_WAITING_OF, dialogs.c.sent >= bindparam("sent_since"))
+    .order_by(dialogs.c.id)
+    .limit(bindparam("count"))
+)
+_END: Final = Statement(
+    update(dialogs).where(dialogs.c.id == bindparam("dialog"), *_WAITING_OF).values(state=bindparam("ends_as"))
+)
+_OUTCOME: Final = select(dialogs.c.id, dialogs.c.sender_id, dialogs.c.receiver, dialogs.c.client_message_id)
+_HEAD: Final = Statement(_OUTCOME.where(dialogs.c.id == bindparam("dialog")))
+_UNTOLD: Final = Statement(
+    _OUTCOME.add_columns(dialogs.c.state)
+    .where(
+        dialogs.c.sender_id == bindparam("sender"),
+        ~dialogs.c.is_told,
+        dialogs.c.state != State.WAITING,
+    )
+    .order_by(dialogs.c.id)
+    .limit(bindparam("count"))
+)
+_TOLD: Final = Statement(
+    update(dialogs)
+    .where(dialogs.c.id == bindparam("dialog"), dialogs.c.sender_id == bindparam("sender"))
+    .values(is_told=true())
+)
+_OLD: Final = Statement(
+    _OUTCOME.add_columns(dialogs.c.receiver_id)
+    .where(dialogs.c.state == State.WAITING, dialogs.c.sent < bindparam("sent_before"))
+    .order_by(dialogs.c.sent)
+    .limit(bindparam("count"))
+)
+
+
+_SENT_TO: Final = Statement(
+    _DIALOG.where(
+        dialogs.c.sender_id == bindparam("one_user"),
+        dialogs.c.receiver_id == bindparam("other_user"),
+        dialogs.c.state != State.FAILED,
+        dialogs.c.id < bindparam("id_before"),
+    )
+    .order_by(dialogs.c.id.desc())
+    .limit(bindparam("count"))
+)
+
+
+def post(transaction: Transaction, sender: int, send: Send, sent: int, mailbox_limit: int) -> Posted:
+    """See `MessengerStore.post`."""
+    key, receiver = send.client_message_id, str(send.receiver)
+    if key is not None:
+        known = transaction.row(_KNOWN, sender=sender, key=key)
+        if known is not None:
+            dialog_id, known_receiver, state = known
+            if state == State.WAITING:
+                return Posted()
+            return Posted(outcome=Outcome(dialog_id, sender, known_receiver, key, state == State.DELIVERED))
+    receiver_id = user_id_of(send.receiver)
+    if receiver_id is not None and transaction.row(_USER, user=receiver_id) is None:
+        receiver_id = None
+    accepted = receiver_id is not None and not _is_full(transaction, receiver_id, mailbox_limit)
+    dialog_id = transaction.insert(
+        _POST,
+        sender=sender,
+        receiver=receiver,
+        receiver_id=receiver_id,
+        client_data=send.client_data if accepted else None,
+        key=key,
+        sent=sent,
+        state=State.WAITING if accepted else State.FAILED,
+        is_told=False,
+    )
+    if receiver_id is None or not accepted:
+        return Posted(outcome=Outcome(dialog_id, sender, receiver, key, False))
+    return Posted(dialog=Dialog(dialog_id, sender, receiver, receiver_id, key, send.client_data, sent))
+
+
+def _is_full(transaction: Transaction, receiver_id: int, limit: int) -> bool:
+    row = transaction.row(_MAILBOX, receiver_is=receiver_id, limit=limit)
+    return row is not None and row[0] >= limit
+
+
+def waiting(transaction: Transaction, receiver_id: int, sent_since: int, count: int) -> list[Dialog]:
+    """See `MessengerStore.waiting`."""
+    rows = transaction.rows(_WAITING, receiver_is=receiver_id, sent_since=sent_since, count=count)
+    return [Dialog(*row) for row in rows]
+
+
+def delivered(transaction: Transaction, receiver_id: int, dialog_ids: Sequence[int]) -> list[Outcome]:
+    """See `MessengerStore.delivered`."""
+    outcomes = []
+    for dialog_id in dialog_ids:
+        if transaction.execute(_END, dialog=dialog_id, receiver_is=receiver_id, ends_as=State.DELIVERED):
+            for _, sender, receiver, key in transaction.rows(_HEAD, dialog=dialog_id):
+                outcomes.append(Outcome(dialog_id, sender, receiver, key, is_delivered=True))
+    return outcomes
+
+
+def expire(transaction: Transaction, sent_before: int, count: int) -> list[Outcome]:
+    """See `MessengerStore.expire`."""
+    return [
+        Outcome(dialog_id, sender, receiver, key, is_delivered=False)
+        for dialog_id, sender, receiver, key, receiver_id in transaction.rows(
+            _OLD, sent_before=sent_before, count=count
+        )
+        if transaction.execute(_END, dialog=dialog_id, receiver_is=receiver_id, ends_as=State.FAILED)
+    ]
+
+
+def outcomes(transaction: Transaction, sender: int, count: int) -> list[Outcome]:
+    """See `MessengerStore.outcomes`."""
+    return [
+        Outcome(dialog_id, sender_id, receiver, key, state == State.DELIVERED)
+        for dialog_id, sender_id, receiver, key, state in transaction.rows(_UNTOLD, sender=sender, count=count)
+    ]
+
+
+def told(transaction: Transaction, sender: int, dialog_ids: Sequence[int]) -> None:
+    """See `MessengerStore.told`."""
+    for dialog_id in dialog_ids:
+        transaction.execute(_TOLD, dialog=dialog_id, sender=sender)
+
+
+def between(transaction: Transaction, user_id: int, peer: int, before: int, count: int) -> list[Dialog]:
+    """See `MessengerStore.between`."""
+    page = {"id_before": before, "count": count}
+    rows = transaction.rows(_SENT_TO, one_user=user_id, other_user=peer, **page)
+    if peer != user_id:
+        rows += transaction.rows(_SENT_TO, one_user=peer, other_user=user_id, **page)
+    return sorted((Dialog(*row) for row in rows), key=lambda dialog: dialog.id)[-count:]

@@ -1,0 +1,56 @@
+"""What every protocol is built from, and what a built one consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.web.resource import IResource
+
+from realtime.accounts.authentication import Authenticator, OutsideAuthenticator
+from realtime.cluster.bus import Bus
+from realtime.cluster.leases import Leases
+from realtime.cluster.presence import Presence
+from realtime.config import Limits
+from realtime.limiting import Rate
+from realtime.storage.database import Database
+from realtime.threads import Workers
+from realtime.web.sharing import Sharing
+from realtime.websocket.factory import ConnectionFactory, Rules, Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The parts of the daemon that protocols are built from."""
+
+    reactor: Any
+    surroundings: Surroundings
+    database: Database
+    authenticator: Authenticator
+    sharing: Sharing
+    bus: Bus
+    presence: Presence
+    leases: Leases
+    outside: OutsideAuthenticator | None
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A protocol that is served: ``resources`` by path (``"v1/talks"``), ``workers`` not started yet."""
+
+    factory: ConnectionFactory
+    resources: Mapping[str, IResource] = field(default_factory=dict)
+    workers: Sequence[Workers] = ()
+
+
+def rules(limits: Limits, section: Any) -> Rules:
+    """Return the limits of a protocol's connections; ``section`` is its own part of the settings."""
+    return Rules(
+        message_bytes=section.message_bytes or limits.message_bytes,
+        rate=Rate(limits.messages_per_second, burst=2 * limits.messages_per_second),
+        send_buffer_bytes=limits.send_buffer_bytes,
+        handshake_timeout=limits.handshake_timeout,
+        unauthenticated_timeout=limits.unauthenticated_timeout,
+        compression=limits.compression,
+    )
