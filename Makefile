@@ -29,7 +29,8 @@ bench: .venv/installed-bench
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf .venv build dist var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis _trial_temp*
+	rm -rf .venv build dist var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis _trial_temp* \
+		tests/clients/node_modules
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -18,6 +18,7 @@ from realtime.accounts.passwords import Passwords
 from realtime.accounts.store import Account, AccountStore
 from realtime.market.report_store import Report
 from realtime.market.store import MarketStore
+from realtime.settings import Settings
 from realtime.storage.database import Database
 from realtime.storage.errors import Conflict, StorageError
 from realtime.storage.migrate import migrate as migrate_database
@@ -31,7 +32,7 @@ class _Context:
     def __init__(self, path: str | None) -> None:
         self._path = path
 
-    def settings(self) -> config.Settings:
+    def settings(self) -> Settings:
         return _settings(self._path)
 
     def run(self, work: Callable[[AccountStore, Passwords], Awaitable[None]]) -> None:
@@ -95,7 +96,7 @@ def check_config(path: str) -> None:
 @main.command("default-config")
 def default_config() -> None:
     """Print every setting with its default and its meaning."""
-    click.echo(config.render(config.Settings()), nl=False)
+    click.echo(config.render(Settings()), nl=False)
 
 
 @main.command()
@@ -236,14 +237,14 @@ def _in_one_line(each: Report) -> str:
     return "\t".join(fields).rstrip()
 
 
-def _settings(path: str | None) -> config.Settings:
+def _settings(path: str | None) -> Settings:
     try:
         return config.load(path, environment=os.environ)
     except config.ConfigurationError as error:
         _fail(str(error))
 
 
-def _migrate(settings: config.Settings) -> None:
+def _migrate(settings: Settings) -> None:
     try:
         migrate_database(settings.database.url, log=lambda line: click.echo(line, err=True))
     except (StorageError, ValueError) as error:

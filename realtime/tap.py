@@ -11,6 +11,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from realtime import config
 from realtime.operations.logs import LoggedService, log_observer, twistd_stream
+from realtime.settings import Settings
 
 
 class Options(UsageOptions):
@@ -35,7 +36,7 @@ class Options(UsageOptions):
 
     opt_l = opt_listen
 
-    def settings(self) -> config.Settings:
+    def settings(self) -> Settings:
         """Return the settings that options, environment and file make together."""
         tree: dict[str, Any] = {}
         if self["listen"]:
@@ -61,7 +62,7 @@ def makeService(options: Options) -> IService:
 
     from realtime import wiring
 
-    settings: config.Settings = options["settings"]
+    settings: Settings = options["settings"]
     try:
         daemon = wiring.build(settings, reactor, demo=bool(options["demo"]))
     except config.ConfigurationError as error:

@@ -28,7 +28,7 @@ from realtime.accounts.tokens import TokenSigner
 from realtime.cluster.bus import MemoryBus
 from realtime.cluster.leases import MemoryLeases
 from realtime.cluster.presence import MemoryPresence
-from realtime.config import Auth, ConfigurationError, Settings
+from realtime.config import ConfigurationError
 from realtime.daemon import Daemon, Listener
 from realtime.http.address import TrustedProxies
 from realtime.http.credentials import TokenPlaces
@@ -38,6 +38,7 @@ from realtime.operations.health import Health
 from realtime.operations.metrics import Metrics
 from realtime.operations.site import OperationsSite
 from realtime.protocols.shared import Protocol, Shared
+from realtime.settings import Auth, Settings
 from realtime.storage.commit import Committed
 from realtime.storage.database import Database
 from realtime.storage.migrate import migrate

@@ -11,23 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realtime.config import (
+from realtime.config import ConfigurationError, load, render
+from realtime.settings import (
     Auth,
-    ConfigurationError,
     Database,
     Limits,
     Listen,
     Market,
+    Messenger,
     Operations,
     Settings,
     Support,
     Talk,
-    load,
-    render,
 )
 
 SECRET = "correct-horse-battery-staple"
-SECTIONS = (Listen, Database, Auth, Limits, Operations, Talk, Support)
+SECTIONS = (Listen, Database, Auth, Limits, Operations, Talk, Market, Messenger, Support)
 
 
 class ConfigTestCase(SynchronousTestCase):

@@ -49,7 +49,7 @@ REQUESTS_AT_ONCE: Final = 100
 """Each holds a socket; a server that needs more than a second for each would otherwise be buried."""
 
 REMEMBERED: Final = 10_000
-"""Tokens; with the longest profiles that is some 40 MB, usually it is 5."""
+"""Tokens; with the longest profiles that is some 43 MB, usually it is 7."""
 
 LONGEST_TEXT: Final = 255
 """Characters, as the columns of a profile hold."""

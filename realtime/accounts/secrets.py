@@ -3,17 +3,15 @@
 It is either given in the settings or made once and kept in the state directory. Either way it is a
 line of text, so that the one which was made can be copied into the settings of another machine.
 
-A secret is made at most once, however many processes start at the same moment: each writes its own
-candidate to a temporary file, whole and already safe on the disk, and tries to link it under the
-final name. The first link wins, the others fail, and all of them read the winner.
+A secret is made at most once, however many processes start at the same moment (`realtime.files.create`).
 """
 
-import os
 import secrets
-import tempfile
 from pathlib import Path
 
 from twisted.logger import Logger
+
+from realtime import files
 
 MINIMUM_BYTES = 32  # RFC 7518, section 3.2: not less than the hash of HS256
 FILE_NAME = "jwt-secret"
@@ -53,29 +51,7 @@ def _make(path: Path) -> None:
     """Put a new secret at `path`, unless another process is first."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # 64 random bytes, so that the secret is long enough for HS512 too.
-    secret = secrets.token_urlsafe(64)
-    descriptor, candidate = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:  # mkstemp made it 0600
-            file.write(secret + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(candidate, path)
-        except FileExistsError:
-            return
-    finally:
-        os.unlink(candidate)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a new name in `directory` outlive a power cut, as tokens signed with it may."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.create(path, secrets.token_urlsafe(64).encode("ascii") + b"\n")
 
 
 def _read(path: Path, setting: str) -> bytes:

@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import bindparam, func, insert, select, true, update
+from sqlalchemy import bindparam, false, func, insert, select, true, update
 
 from realtime.messenger.messages import Send, user_id_of
 from realtime.storage.statements import Statement
@@ -54,18 +54,13 @@ class Outcome(Struct, frozen=True):
 
 
 class Posted(Struct, frozen=True):
-    """What became of a message that was sent: one of the two, or neither for one that waits already."""
+    """What became of a message that was sent: it waits for its receiver, or has an outcome for its sender."""
 
     dialog: Dialog | None = None
     outcome: Outcome | None = None
 
 
 _USER: Final = Statement(select(users.c.id).where(users.c.id == bindparam("user")))
-_KNOWN: Final = Statement(
-    select(dialogs.c.id, dialogs.c.receiver, dialogs.c.state).where(
-        dialogs.c.sender_id == bindparam("sender"), dialogs.c.client_message_id == bindparam("key")
-    )
-)
 _WAITING_OF: Final = (dialogs.c.receiver_id == bindparam("receiver_is"), dialogs.c.state == State.WAITING)
 _MAILBOX: Final = Statement(
     select(func.count()).select_from(
@@ -88,6 +83,12 @@ _DIALOG: Final = select(
     *(dialogs.c.id, dialogs.c.sender_id, dialogs.c.receiver, dialogs.c.receiver_id),
     *(dialogs.c.client_message_id, dialogs.c.client_data, dialogs.c.sent),
 )
+_KNOWN: Final = Statement(
+    _DIALOG.add_columns(dialogs.c.state).where(
+        dialogs.c.sender_id == bindparam("sender"), dialogs.c.client_message_id == bindparam("key")
+    )
+)
+_UNTELL: Final = Statement(update(dialogs).where(dialogs.c.id == bindparam("dialog")).values(is_told=false()))
 _WAITING: Final = Statement(
     _DIALOG.where(*_WAITING_OF, dialogs.c.sent >= bindparam("sent_since"))
     .order_by(dialogs.c.id)
@@ -97,7 +98,9 @@ _END: Final = Statement(
     update(dialogs).where(dialogs.c.id == bindparam("dialog"), *_WAITING_OF).values(state=bindparam("ends_as"))
 )
 _OUTCOME: Final = select(dialogs.c.id, dialogs.c.sender_id, dialogs.c.receiver, dialogs.c.client_message_id)
-_HEAD: Final = Statement(_OUTCOME.where(dialogs.c.id == bindparam("dialog")))
+_DELIVERED: Final = Statement(
+    _OUTCOME.where(dialogs.c.id == bindparam("dialog"), dialogs.c.state == State.DELIVERED, ~dialogs.c.is_told)
+)
 _UNTOLD: Final = Statement(
     _OUTCOME.add_columns(dialogs.c.state)
     .where(
@@ -139,10 +142,11 @@ def post(transaction: Transaction, sender: int, send: Send, sent: int, mailbox_l
     if key is not None:
         known = transaction.row(_KNOWN, sender=sender, key=key)
         if known is not None:
-            dialog_id, known_receiver, state = known
+            dialog, state = Dialog(*known[:-1]), known[-1]
             if state == State.WAITING:
-                return Posted()
-            return Posted(outcome=Outcome(dialog_id, sender, known_receiver, key, state == State.DELIVERED))
+                return Posted(dialog=dialog)  # told again: perhaps nobody was, if it was stored in an outage
+            transaction.execute(_UNTELL, dialog=dialog.id)
+            return Posted(outcome=Outcome(dialog.id, sender, dialog.receiver, key, state == State.DELIVERED))
     receiver_id = user_id_of(send.receiver)
     if receiver_id is not None and transaction.row(_USER, user=receiver_id) is None:
         receiver_id = None
@@ -178,9 +182,9 @@ def delivered(transaction: Transaction, receiver_id: int, dialog_ids: Sequence[i
     """See `MessengerStore.delivered`."""
     outcomes = []
     for dialog_id in dialog_ids:
-        if transaction.execute(_END, dialog=dialog_id, receiver_is=receiver_id, ends_as=State.DELIVERED):
-            for _, sender, receiver, key in transaction.rows(_HEAD, dialog=dialog_id):
-                outcomes.append(Outcome(dialog_id, sender, receiver, key, is_delivered=True))
+        transaction.execute(_END, dialog=dialog_id, receiver_is=receiver_id, ends_as=State.DELIVERED)
+        for _, sender, receiver, key in transaction.rows(_DELIVERED, dialog=dialog_id):
+            outcomes.append(Outcome(dialog_id, sender, receiver, key, is_delivered=True))
     return outcomes
 
 

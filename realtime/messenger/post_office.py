@@ -98,7 +98,7 @@ class PostOffice:
         posted = await self._store.post(sender, send, self.now())
         if posted.dialog is not None:
             self._bus.publish(_of_user(posted.dialog.receiver_id), Post(dialog=posted.dialog))
-        elif posted.outcome is not None:
+        if posted.outcome is not None:
             self._tell([posted.outcome])
 
     def waiting(self, receiver: int, count: int) -> Deferred[list[Dialog]]:

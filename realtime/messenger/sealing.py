@@ -1,8 +1,8 @@
 """Sealed values: ``serverData`` as a JWE in compact form (RFC 7516), which only its receiver can open.
 
 The one form there is: ``ECDH-ES``, the key agreed on directly, with ``A256GCM``. On the way in it is sealed to
-the server's P-256 key, on the way out to the key that the client names, on P-256 or X25519. A sealed value proves
-nothing about who sealed it: that is what tokens are for.
+the server's P-256 key, on the way out to the key that the client names, on P-256 or X25519. A sealed value
+proves nothing about who sealed it: that is what tokens are for.
 
 What a header may ask for beyond that is refused before any work is done for it: other algorithms (RFC 8725,
 section 3.1), compression, under which a few bytes may be gigabytes, and extensions that must be understood.

@@ -34,7 +34,7 @@ from realtime.messenger.messages import (
 from realtime.messenger.parts import Parts, Peer
 from realtime.messenger.pictures import PictureRefused
 from realtime.messenger.store import RoomMessage
-from realtime.storage.errors import StorageUnavailable
+from realtime.storage.errors import Conflict, StorageUnavailable
 
 _NEWEST: Final = 2**62
 """Above every id."""
@@ -144,9 +144,10 @@ class Serving:
 
     async def _change_avatar(self, address: str) -> str:
         profile, before = await self._parts.store.change_avatar(self._user_id, address)
-        if profile is not None:
-            self._peer.tell(messages.succeeded("SAVE_AVATAR"))
-            self._parts.hall.changed(profile)
+        if profile is None:
+            raise Conflict("the account is gone")
+        self._peer.tell(messages.succeeded("SAVE_AVATAR"))
+        self._parts.hall.changed(profile)
         return before or ""
 
     def _not_saved(self, failure: Failure) -> None:

@@ -162,9 +162,12 @@ class Session:
             if not self._is_over():
                 self._not_authenticated(messages.ALREADY_CONNECTED, CloseCode.REPLACED)
             return
-        profile = await parts.store.came(user.id, int(parts.clock.seconds()), identity.profile)
+        profile, picture = await parts.store.came(user.id, int(parts.clock.seconds()), identity.profile)
         if profile is None:
             raise TokenInvalid("the account is gone")
+        if picture and picture != profile.avatar:
+            # The outside server's has taken its place. If this fails it is tried again with the next picture.
+            parts.avatars.remove_unless_used(picture).addErrback(lambda _: None)
         if self._is_over():
             return
         visit = self._visit = Visit(parts.hall, user.id, peer)

@@ -86,10 +86,13 @@ class MessengerStore:
         """Fires with what others are shown of a user."""
         return self._database.read(_profile, user_id)
 
-    def came(self, user_id: int, at: int, outside: OutsideProfile | None) -> Deferred[Profile | None]:
-        """Note that a user is online at ``at``, in Unix seconds; fires with its profile.
+    def came(
+        self, user_id: int, at: int, outside: OutsideProfile | None
+    ) -> Deferred[tuple[Profile | None, str | None]]:
+        """Note that a user is online at ``at``, in Unix seconds.
 
-        What an outside server says of the user is taken over, as far as it says something.
+        What an outside server says of the user is taken over, as far as it says something. Fires with the
+        profile, and the address of the picture before.
         """
         return self._database.write(_came, user_id, at, outside)
 
@@ -140,7 +143,10 @@ class MessengerStore:
         return self._database.read(dialog_store.waiting, receiver, sent_since, count)
 
     def delivered(self, receiver: int, dialog_ids: Sequence[int]) -> Deferred[list[Outcome]]:
-        """Store that a receiver has these; fires with the outcomes of those that were waiting until now."""
+        """Store that a receiver has these; fires with the outcomes of which their senders know nothing yet.
+
+        Asked again after an outage, it tells them again.
+        """
         return self._database.write(dialog_store.delivered, receiver, dialog_ids)
 
     def outcomes(self, sender: int, count: int) -> Deferred[list[Outcome]]:
@@ -176,9 +182,13 @@ def _profile(transaction: Transaction, user_id: int) -> Profile | None:
     )
 
 
-def _came(transaction: Transaction, user_id: int, at: int, outside: OutsideProfile | None) -> Profile | None:
+def _came(
+    transaction: Transaction, user_id: int, at: int, outside: OutsideProfile | None
+) -> tuple[Profile | None, str | None]:
     transaction.execute(_LAST_ONLINE, user=user_id, at=at)
-    return _profile(transaction, user_id) if outside is None else _change(transaction, user_id, outside)
+    before = _profile(transaction, user_id)
+    profile = before if outside is None else _change(transaction, user_id, outside)
+    return profile, None if before is None else before.avatar
 
 
 def _change(transaction: Transaction, user_id: int, new: OutsideProfile) -> Profile | None:

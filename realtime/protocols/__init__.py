@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from realtime.config import Settings
 from realtime.protocols import market, messenger, support, talk
 from realtime.protocols.shared import Protocol, Shared
+from realtime.settings import Settings
 
 _BUILDERS: Final[Mapping[str, Callable[[Settings, Shared], Protocol]]] = {
     "talk": talk.build,

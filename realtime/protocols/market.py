@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from realtime.config import Settings
 from realtime.market.exchange import Exchange, Packets
 from realtime.market.heartbeat import Heartbeat
 from realtime.market.protocol import MarketFactory
 from realtime.market.resource import ReportsResource
 from realtime.market.store import MarketStore
 from realtime.protocols.shared import Protocol, Shared, rules
+from realtime.settings import Settings
 
 
 def build(settings: Settings, shared: Shared) -> Protocol:

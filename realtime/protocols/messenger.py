@@ -7,7 +7,6 @@ from secrets import token_hex
 
 from twisted.web.resource import IResource
 
-from realtime.config import Settings
 from realtime.messenger import avatars, messages
 from realtime.messenger.avatar_resource import AvatarResource
 from realtime.messenger.avatars import AvatarStore, picture_workers
@@ -22,6 +21,7 @@ from realtime.messenger.sealing_keys import load_sealing_key
 from realtime.messenger.seat import Seats
 from realtime.messenger.store import MessengerStore
 from realtime.protocols.shared import Protocol, Shared, rules
+from realtime.settings import Settings
 
 
 def build(settings: Settings, shared: Shared) -> Protocol:

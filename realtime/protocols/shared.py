@@ -12,8 +12,8 @@ from realtime.accounts.authentication import Authenticator, OutsideAuthenticator
 from realtime.cluster.bus import Bus
 from realtime.cluster.leases import Leases
 from realtime.cluster.presence import Presence
-from realtime.config import Limits
 from realtime.limiting import Rate
+from realtime.settings import Limits
 from realtime.storage.database import Database
 from realtime.threads import Workers
 from realtime.web.sharing import Sharing

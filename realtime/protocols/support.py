@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from realtime.config import Settings
 from realtime.protocols.shared import Protocol, Shared, rules
+from realtime.settings import Settings
 from realtime.support.desk import Desk
 from realtime.support.participants import Pushes
 from realtime.support.protocol import SupportFactory

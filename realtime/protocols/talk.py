@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from realtime.config import Settings
 from realtime.protocols.shared import Protocol, Shared, rules
+from realtime.settings import Settings
 from realtime.talk.conversation import Timeouts
 from realtime.talk.lobby import Lobby
 from realtime.talk.matching import Matcher

@@ -65,6 +65,7 @@ class Connection(StockConnection):
     _timer: IDelayedCall | None = None
     _judging: Deferred[Any] | None = None
     _drained = 0.0
+    _pongs_awaited = 0
     _is_open = False
 
     # -- for the protocols to override ---------------------------------------------------------
@@ -116,6 +117,7 @@ class Connection(StockConnection):
     def ping(self, payload: bytes = b"") -> None:
         """Send a ping of at most 125 bytes, behind what was sent before; nothing once it is over."""
         if self._is_open:
+            self._pongs_awaited += 1
             self.sendData(frames.ping(payload))
 
     def close(self, code: CloseCode) -> None:
@@ -190,13 +192,6 @@ class Connection(StockConnection):
             return result
         self._failed(result)
         return Failure(ConnectionDeny(500, ""))
-
-    def failHandshake(
-        self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
-    ) -> None:
-        """Answer a handshake with an HTTP error; a 401 says what is missing (RFC 9110, section 15.5.2)."""
-        challenge = [("WWW-Authenticate", "Bearer")] if code == 401 else []
-        super().failHandshake(reason, code, [*challenge, *(responseHeaders or [])])
 
     def onOpen(self) -> None:
         """Start what runs while the connection is open."""
@@ -274,8 +269,12 @@ class Connection(StockConnection):
             self.sendPong(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """Note that the peer lives."""
-        self._within_rate()
+        """Note that the peer lives. One that was asked for counts against no rate."""
+        if self._pongs_awaited:
+            self._pongs_awaited -= 1
+            self.heard = self.factory.clock.seconds()
+        else:
+            self._within_rate()
 
     def _within_rate(self) -> bool:
         """Hold a frame that is no message against the rate; closes and returns false beyond it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, fail, succeed
 
 from realtime.accounts.authentication import Identity
+from realtime.accounts.check_token import OutsideProfile
 from realtime.accounts.errors import TokenInvalid
 from realtime.accounts.store import User
 
@@ -17,6 +18,7 @@ class FakeAuthenticator:
         self.away: Exception | None = None
         self.held: list[Deferred[Identity]] | None = None
         self.cancelled = 0
+        self.profile: OutsideProfile | None = None
 
     def authenticate(self, token: str | None) -> Deferred[Identity]:
         """Stand in for the real one."""
@@ -27,7 +29,7 @@ class FakeAuthenticator:
         if self.away is not None:
             return fail(self.away)
         user = self.users.get(token or "")
-        return succeed(Identity(user, None)) if user else fail(TokenInvalid("wrong"))
+        return succeed(Identity(user, None, self.profile)) if user else fail(TokenInvalid("wrong"))
 
     def _cancelled(self, waiting: Deferred[Identity]) -> None:
         self.cancelled += 1

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from realtime.config import Settings, render
+from realtime.config import render
+from realtime.settings import Settings
 from tests.endtoend.accounts import COMMAND
 from tests.endtoend.client import connect
 from tests.endtoend.conftest import Start

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from realtime.accounts.authentication import Identity
+from realtime.accounts.check_token import OutsideProfile
 from realtime.accounts.errors import IssuerUnavailable
 from realtime.storage.errors import StorageUnavailable
 from tests.messenger.world import DAY, START, TAKEOVER, Messenger, Person
@@ -110,6 +111,25 @@ class AuthenticationTests(ProtocolTestCase):
         self.messenger.authenticator.away = None
         self.messenger.database.away = True
         self.assertEqual(self.messenger.connect("alice").read(), [{"closed": 1013}])
+
+    def test_outside_profile(self) -> None:
+        """What an outside server says of a user is shown, as far as it says something."""
+        self.messenger.authenticator.profile = OutsideProfile("Al", "https://pictures.example/a", None, "hi", 0)
+        shown = self.messenger.connect("alice").one()["serverData"]["userList"][0]
+        self.assertEqual(
+            (shown["nickname"], shown["avatar"], shown["language"], shown["status"], shown["registerDate"]),
+            ("Al", "https://pictures.example/a", "", "hi", "1970-01-01T00:00:00Z"),
+        )
+
+    def test_outside_picture(self) -> None:
+        """A picture of ours that an outside server's takes the place of is removed."""
+        alice = self.messenger.enter("alice")
+        alice.send("SAVE_AVATAR", {"imageBase64": PICTURE})
+        alice.go()
+        self.messenger.authenticator.profile = OutsideProfile(avatar="/b")
+        self.messenger.enter("alice").go()
+        self.messenger.enter("alice")
+        self.assertEqual(self.messenger.avatars.removed, [f"/avatars/{len(PICTURE):064x}"])
 
     def test_account_gone(self) -> None:
         """A user who is no more has no valid token."""
@@ -370,6 +390,21 @@ class DialogTests(ProtocolTestCase):
         self.assertEqual([each["clientData"]["message"] for each in again], [f"number {n}" for n in range(100)])
         delivered = [each["serverData"]["messageId"] for each in alice.read() if "status" in each]
         self.assertEqual(delivered, [each["serverData"]["messageId"] for each in again])
+
+    def test_pongs_against_the_rate(self) -> None:
+        """Who gets many dialogs may answer all their pings; pongs that nobody asked for count."""
+        self.messenger.left_over()
+        self.begin(Messenger(per_second=5))
+        bob = self.messenger.enter("bob")
+        for _ in range(5):
+            alice = self.messenger.enter("alice")
+            for number in range(10):
+                self.dialog(alice, str(self.bob.id), str(number))
+            self.assertEqual(len([each for each in bob.read() if each["type"] == "DIALOG_MESSAGE"]), 10)
+            alice.go()
+        for _ in range(11):
+            bob.pong(b"delivery-1")
+        self.assertEqual(bob.read()[-1], {"closed": 4429})
 
     def test_waits_for_the_sender(self) -> None:
         """The outcome waits for a sender who is away, and is told until it is confirmed."""

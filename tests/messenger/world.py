@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from realtime.accounts.store import AccountStore, User
@@ -41,6 +41,12 @@ class SavedAtOnce(AvatarStore):
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] | None = None
+        self.removed: list[str] = []
+
+    def remove_unless_used(self, address: str) -> Deferred[bool]:
+        """Note it."""
+        self.removed.append(address)
+        return succeed(True)
 
     def save(self, text: str, use: Callable[[str], Deferred[str]]) -> Deferred[str]:
         """Use an address at once; while something is ``waiting``, when the test says so."""
@@ -125,6 +131,7 @@ class Messenger:
         sealing: Sealing | None = None,
         time_unit: str = "seconds",
         history_bytes: int = 524_288,
+        per_second: float = 1000,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(START)
@@ -164,7 +171,7 @@ class Messenger:
         )
         rules = Rules(
             message_bytes=4_194_304,
-            rate=Rate(1000, 2000),
+            rate=Rate(per_second, 2 * per_second),
             send_buffer_bytes=10_000_000,
             handshake_timeout=10,
             unauthenticated_timeout=30,
