@@ -173,13 +173,6 @@ class StockConnection(WebSocketServerProtocol):
         if self.outgoing is not None:
             self.outgoing.write(data)
 
-    def failHandshake(
-        self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
-    ) -> None:
-        """Answer a handshake with an HTTP error; a 401 says what is missing (RFC 9110, section 15.5.2)."""
-        challenge = [("WWW-Authenticate", "Bearer")] if code == 401 else []
-        super().failHandshake(reason, code, [*challenge, *(responseHeaders or [])])
-
     def dropConnection(self, abort: bool = False) -> None:
         """Close the transport when what is queued has been sent.
 
@@ -214,9 +207,11 @@ class StockConnection(WebSocketServerProtocol):
         """Answer a handshake with an HTTP error, in full.
 
         Autobahn's reason may hold parts of the request, a token among them: the standard phrase
-        goes out instead.
+        goes out instead. A 401 says what is missing (RFC 9110, section 15.5.2).
         """
         headers = [("Content-Length", "0"), ("Connection", "close"), *(responseHeaders or [])]
+        if code == HTTPStatus.UNAUTHORIZED:
+            headers.append(("WWW-Authenticate", "Bearer"))
         self.sendHttpErrorResponse(code, HTTPStatus(code).phrase, headers)
         self.dropConnection(abort=False)
 
