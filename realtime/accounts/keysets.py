@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,7 +24,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent
 
 from realtime.accounts.errors import IssuerUnavailable
-from realtime.accounts.fetching import fetch
+from realtime.accounts.fetching import checked_address, fetch
 from realtime.accounts.keys import VerificationKey, parse_key_set, parse_pem, suitable_keys
 
 MAXIMUM_BYTES = 256 * 1024
@@ -81,7 +80,9 @@ class RemoteKeySet:
         minimum_interval: float = 30.0,
         timeout: float = 5.0,
     ) -> None:
-        self._url = _checked(url)
+        self._url = checked_address("auth.jwks_url", url)
+        if self._url.startswith(b"http:"):
+            _log.warn("accounts: auth.jwks_url is not HTTPS; whoever is on the way can forge tokens")
         self._agent = agent
         self._clock = clock
         self._time_to_live = time_to_live
@@ -155,18 +156,3 @@ class RemoteKeySet:
     def _is_over(self, since: float | None, duration: float) -> bool:
         """Whether `duration` has passed, or the clock was set back so that it can't be known."""
         return since is None or not 0 <= self._clock.seconds() - since < duration
-
-
-def _checked(url: str) -> bytes:
-    try:
-        parts = urlsplit(url)
-        encoded = url.encode("ascii")
-    except ValueError:
-        raise ValueError("auth.jwks_url: no address of ASCII characters") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("auth.jwks_url: no absolute HTTP or HTTPS address")
-    if parts.username is not None:
-        raise ValueError("auth.jwks_url: a user name or password in it is not supported")
-    if parts.scheme == "http":
-        _log.warn("accounts: auth.jwks_url is not HTTPS; whoever is on the way can forge tokens")
-    return encoded
