@@ -1,1 +1,7 @@
-"""The tests: folders as in `realtime`, beside whole conversations and the real daemon."""
+"""The tests. They mirror `realtime`."""
+
+from hypothesis import HealthCheck, settings
+
+# Machines differ in speed, and a new one has to build Hypothesis's tables of characters first: neither is a fault.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
