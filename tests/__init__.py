@@ -1,4 +1,4 @@
-"""The tests. They mirror `realtime`."""
+"""The tests: folders as in `realtime`, beside whole conversations and the real daemon."""
 
 from hypothesis import HealthCheck, settings
 
