@@ -2,6 +2,6 @@
 
 from hypothesis import HealthCheck, settings
 
-# Machines differ in speed, and a new one has to build Hypothesis's tables of characters first: neither is a fault.
+# Machines differ in speed, and on a new one Hypothesis builds its tables of characters first: no faults of ours.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
