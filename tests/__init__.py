@@ -2,6 +2,6 @@
 
 from hypothesis import HealthCheck, settings
 
-# Machines differ in speed, and on a new one Hypothesis builds its tables of characters first: no faults of ours.
+# Machines differ in speed; on a new one Hypothesis builds its tables of characters first: neither is a fault.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
