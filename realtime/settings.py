@@ -20,7 +20,7 @@ class Listen(_Section, frozen=True):
 
     endpoint: Annotated[str, Meta(description="a Twisted server endpoint")] = "tcp:8080:interface=127.0.0.1"
     protocol: Annotated[
-        Literal["", "talk", "market", "messenger", "support"],
+        Literal["", "talk", "workspace", "market", "messenger", "support"],
         Meta(description="serve this protocol alone, at / too; empty: all, by path"),
     ] = ""
 
@@ -135,6 +135,21 @@ class Operations(_Section, frozen=True):
     ] = "info"
 
 
+class SocketIO(_Section, frozen=True):
+    """[socketio]: /socket.io/, for workspace and talk."""
+
+    message_bytes: Annotated[
+        int, Meta(ge=1000, description="longest message, and longest POST of a polling client")
+    ] = 1_000_000
+    ping_interval: Annotated[float, Meta(gt=0, description="seconds between two pings")] = 25.0
+    ping_timeout: Annotated[float, Meta(gt=0, description="seconds a ping may stay unanswered")] = 20.0
+    upgrade_timeout: Annotated[float, Meta(gt=0, description="seconds for the upgrade to WebSocket")] = 10.0
+    connect_timeout: Annotated[float, Meta(gt=0, description="seconds a connection may be in no namespace")] = (
+        45.0
+    )
+    revision_3: Annotated[bool, Meta(description="serve clients of Socket.IO 2.x too")] = True
+
+
 class Talk(_Section, frozen=True):
     """[talk]: strangers matched by score."""
 
@@ -158,6 +173,16 @@ class Talk(_Section, frozen=True):
     rematch_after: Annotated[
         float, Meta(ge=0, description="seconds before a partner is met again, while there are others")
     ] = 300.0
+
+
+class Workspace(_Section, frozen=True):
+    """[workspace]: channels over Socket.IO."""
+
+    enabled: Annotated[bool, Meta(description="serve it")] = True
+    open: Annotated[bool, Meta(description="every account belongs to the first workspace")] = True
+    recovery_seconds: Annotated[
+        float, Meta(ge=0, description="in which a client that was lost gets what it missed; 0: never")
+    ] = 120.0
 
 
 class Market(_Section, frozen=True):
@@ -217,7 +242,9 @@ class Settings(_Section, frozen=True):
     auth: Auth = Auth()
     limits: Limits = Limits()
     operations: Operations = Operations()
+    socketio: SocketIO = SocketIO()
     talk: Talk = Talk()
+    workspace: Workspace = Workspace()
     market: Market = Market()
     messenger: Messenger = Messenger()
     support: Support = Support()

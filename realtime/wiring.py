@@ -37,18 +37,20 @@ from realtime.limiting import Rate, Throttle
 from realtime.operations.health import Health
 from realtime.operations.metrics import Metrics
 from realtime.operations.site import OperationsSite
+from realtime.protocols import socketio
 from realtime.protocols.shared import Protocol, Shared
 from realtime.settings import Auth, Settings
+from realtime.socketio.polling import EngineResource
 from realtime.storage.commit import Committed
 from realtime.storage.database import Database
 from realtime.storage.migrate import migrate
 from realtime.web.home import HomeResource
 from realtime.web.sharing import Sharing
 from realtime.web.sign_in import SignInResource
-from realtime.web.site import WebSite, tree
+from realtime.web.site import Bodies, WebSite, tree
 from realtime.web.upgrade import UpgradeResource
 from realtime.websocket.admission import Admission
-from realtime.websocket.factory import Surroundings
+from realtime.websocket.factory import ConnectionFactory, Surroundings
 from realtime.websocket.front_door import FrontDoorFactory
 from realtime.websocket.handshake import HandshakePolicy
 from realtime.websocket.keepalive import Keepalive
@@ -149,6 +151,7 @@ class _Parts:
             per_address=settings.limits.connections_per_ip,
             per_user=settings.limits.connections_per_user,
         )
+        self.surroundings = self._surroundings()
 
     def daemon(self, *, demo: bool) -> Daemon:
         health = Health(self.reactor)
@@ -214,7 +217,7 @@ class _Parts:
             self.settings,
             Shared(
                 reactor=self.reactor,
-                surroundings=self._surroundings(),
+                surroundings=self.surroundings,
                 database=self.database,
                 authenticator=self.authenticator,
                 sharing=Sharing(self.origins),
@@ -247,19 +250,27 @@ class _Parts:
     ) -> FrontDoorFactory:
         """Return the front door of a port that serves all protocols by path, or one alone."""
         served = {alone: protocols[alone]} if alone else protocols
-        routes = {f"/{name}": protocol.factory for name, protocol in served.items()}
+        routes: dict[str, ConnectionFactory] = {}
         resources: dict[str, IResource] = {"v1/auth": sign_in}
         for name, protocol in served.items():
             resources |= protocol.resources
-            resources[name] = UpgradeResource(protocol.factory)
+            if protocol.factory is not None:
+                routes[f"/{name}"] = protocol.factory
+                resources[name] = UpgradeResource(protocol.factory)
+        bodies: dict[str, Bodies] = {}
+        engine = socketio.build(self.settings, self.surroundings, served, alone)
+        if engine is not None:
+            polling = EngineResource(engine, Sharing(self.origins))
+            resources[socketio.PATH] = bodies[socketio.PATH] = polling
+            routes[f"/{socketio.PATH}"] = routes[f"/{socketio.PATH}/"] = engine
         home: IResource = HomeResource(routes)
-        if alone:
-            routes["/"] = protocols[alone].factory
-            home = UpgradeResource(protocols[alone].factory)
+        if alone and (factory := protocols[alone].factory) is not None:
+            routes["/"] = factory
+            home = UpgradeResource(factory)
         limits = self.settings.limits
         return FrontDoorFactory(
             routes,
-            WebSite(tree(resources, home), self.reactor),
+            WebSite(tree(resources, home), self.reactor, bodies=bodies),
             self.reactor,
             timeout=limits.handshake_timeout,
             longest=limits.handshake_bytes,

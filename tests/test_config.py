@@ -21,12 +21,27 @@ from realtime.settings import (
     Messenger,
     Operations,
     Settings,
+    SocketIO,
     Support,
     Talk,
+    Workspace,
 )
 
 SECRET = "correct-horse-battery-staple"
-SECTIONS = (Listen, Database, Auth, Limits, Operations, Talk, Market, Messenger, Support)
+SECTIONS = (
+    Listen,
+    Database,
+    Auth,
+    Limits,
+    Operations,
+    SocketIO,
+    Talk,
+    Workspace,
+    Workspace,
+    Market,
+    Messenger,
+    Support,
+)
 
 
 class ConfigTestCase(SynchronousTestCase):

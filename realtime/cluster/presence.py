@@ -31,6 +31,9 @@ class Presence(Protocol):
     def members(self, group: str) -> Deferred[frozenset[str]]:
         """Fires with the members that are present."""
 
+    def is_present(self, group: str, member: str) -> Deferred[bool]:
+        """Fires with whether a member is present."""
+
     def watch(self, group: str, watcher: Watcher) -> Callable[[], None]:
         """Call ``watcher`` on every change from now on; returns what ends that, at once."""
 
@@ -68,6 +71,10 @@ class MemoryPresence:
     def members(self, group: str) -> Deferred[frozenset[str]]:
         """See :meth:`Presence.members`."""
         return succeed(frozenset(self._groups.get(group, ())))
+
+    def is_present(self, group: str, member: str) -> Deferred[bool]:
+        """See :meth:`Presence.is_present`."""
+        return succeed(member in self._groups.get(group, ()))
 
     def watch(self, group: str, watcher: Watcher) -> Callable[[], None]:
         """See :meth:`Presence.watch`."""

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from realtime.accounts.authentication import Authenticator
 from realtime.market.store import MarketStore
-from realtime.web.api import ApiResource, Call, Handler, Refused, not_found
+from realtime.web.api import ApiResource, Call, Handler, forbidden, not_found
 from realtime.web.sharing import Sharing
 
 _MOST = 100
@@ -67,4 +67,4 @@ class ReportsResource(ApiResource):
 
 def _expect_administrator(call: Call) -> None:
     if not call.user.is_admin:
-        raise Refused(403, "forbidden", "Administrators alone may do this.")
+        raise forbidden("Administrators alone may do this.")

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from realtime.protocols import market, messenger, support, talk
+from realtime.protocols import market, messenger, support, talk, workspace
 from realtime.protocols.shared import Protocol, Shared
 from realtime.settings import Settings
 
 _BUILDERS: Final[Mapping[str, Callable[[Settings, Shared], Protocol]]] = {
     "talk": talk.build,
+    "workspace": workspace.build,
     "market": market.build,
     "messenger": messenger.build,
     "support": support.build,

@@ -30,4 +30,4 @@ def build(settings: Settings, shared: Shared) -> Protocol:
         heartbeat=Heartbeat(shared.reactor, market.ping_interval, market.pong_timeout),
     )
     reports = ReportsResource(shared.authenticator, shared.sharing, store, shared.reactor)
-    return Protocol(factory, {"v1/reports": reports})
+    return Protocol(factory, resources={"v1/reports": reports})

@@ -75,4 +75,4 @@ def build(settings: Settings, shared: Shared) -> Protocol:
         discarded=discarded.inc,
     )
     factory = MessengerFactory(shared.surroundings, rules(settings.limits, messenger), parts)
-    return Protocol(factory, resources, [pictures])
+    return Protocol(factory, resources=resources, workers=[pictures])

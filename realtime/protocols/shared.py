@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from realtime.cluster.leases import Leases
 from realtime.cluster.presence import Presence
 from realtime.limiting import Rate
 from realtime.settings import Limits
+from realtime.socketio.namespace import Namespace
 from realtime.storage.database import Database
 from realtime.threads import Workers
 from realtime.web.sharing import Sharing
@@ -37,9 +38,15 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """A protocol that is served: ``resources`` by path (``"v1/talks"``), ``workers`` not started yet."""
+    """A protocol that is served.
 
-    factory: ConnectionFactory
+    ``factory`` is that of its own WebSocket, if it has one; ``namespace`` makes a namespace of a name where
+    it is served over Socket.IO, if it is. ``resources`` are by path (``"v1/talks"``), ``workers`` not started
+    yet.
+    """
+
+    factory: ConnectionFactory | None = None
+    namespace: Callable[[str], Namespace] | None = None
     resources: Mapping[str, IResource] = field(default_factory=dict)
     workers: Sequence[Workers] = ()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from realtime.protocols.shared import Protocol, Shared, rules
 from realtime.settings import Settings
+from realtime.socketio.namespace import Namespace
 from realtime.talk.conversation import Timeouts
 from realtime.talk.lobby import Lobby
 from realtime.talk.matching import Matcher
+from realtime.talk.namespace import TalkHandler
 from realtime.talk.pool import MemoryPool
 from realtime.talk.protocol import TalkFactory
 from realtime.talk.resource import TalksResource
@@ -33,4 +35,9 @@ def build(settings: Settings, shared: Shared) -> Protocol:
     )
     talks = TalksResource(shared.authenticator, shared.sharing, store, settings.limits.history_bytes)
     factory = TalkFactory(shared.surroundings, rules(settings.limits, talk), lobby)
-    return Protocol(factory, {"v1/talks": talks})
+    handler = TalkHandler(lobby)
+
+    def namespace(name: str) -> Namespace:
+        return Namespace(name, handler, clock=shared.reactor)
+
+    return Protocol(factory, namespace, {"v1/talks": talks})

@@ -42,6 +42,12 @@ OPTIONS: dict[str, Any] = {
 
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
+
+def _where(sqlite: str, postgresql: str | None = None) -> dict[str, Any]:
+    """For an index of some rows alone; MariaDB and MySQL can't and index all."""
+    return {"sqlite_where": text(sqlite), "postgresql_where": text(postgresql or sqlite)}
+
+
 users = Table(
     "users",
     metadata,
@@ -245,18 +251,85 @@ messenger_dialogs = Table(
     Column("client_message_id", ExactText(128)),
     Column("sent", BigInteger, nullable=False),
     Column("state", SmallInteger, nullable=False),
-    Column("is_told", Boolean, nullable=False),
+    Column("is_untold", Boolean, nullable=False),
     UniqueConstraint("sender_id", "client_message_id"),
-    Index(None, "receiver_id", "state", "id"),
-    Index(None, "sender_id", "is_told", "id"),
+    # What waits is little beside what is kept: where a part of a table can be indexed, only that is.
+    Index(None, "receiver_id", "state", "id", **_where("state = 0")),
+    Index(None, "state", "sent", **_where("state = 0")),
+    Index(None, "sender_id", "is_untold", "id", **_where("is_untold = 1", "is_untold")),
     Index(None, "sender_id", "receiver_id", "id"),
-    Index(None, "state", "sent"),
     sqlite_autoincrement=True,
     **OPTIONS,
 )
 """Messages from one user to another, and what became of each.
 
 `receiver` is as the sender wrote it, `receiver_id` NULL if there is no such user, `client_data` the clients'
-own JSON, NULL in what could not be accepted. `state` is a `messenger.dialog_store.State`; `is_told`: the
-sender has received the outcome.
+own JSON, NULL in what could not be accepted. `state` is a `messenger.dialog_store.State`, 0 while it waits for
+its receiver; `is_untold`: it has an outcome, of which its sender is to be told.
 """
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", ExactText(64), primary_key=True),
+    Column("name", ExactText(100), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    **OPTIONS,
+)
+"""Times of workspace are Unix milliseconds."""
+
+workspace_members = Table(
+    "workspace_members",
+    metadata,
+    Column("workspace_id", ExactText(64), ForeignKey("workspaces.id"), primary_key=True),
+    Column("user_id", identifier(), ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    Index(None, "user_id"),
+    **OPTIONS,
+)
+"""Who was invited. To an open first workspace everybody belongs without a row."""
+
+workspace_channels = Table(
+    "workspace_channels",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("workspace_id", ExactText(64), ForeignKey("workspaces.id"), nullable=False),
+    Column("name", ExactText(100), nullable=False),
+    Column("is_private", Boolean, nullable=False),
+    Column("creator_id", identifier(), ForeignKey("users.id"), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Index(None, "workspace_id", "id"),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+
+workspace_channel_members = Table(
+    "workspace_channel_members",
+    metadata,
+    Column(
+        "channel_id",
+        identifier(),
+        ForeignKey("workspace_channels.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("user_id", identifier(), ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    Index(None, "user_id"),
+    **OPTIONS,
+)
+"""Whose a private channel is. All members of the workspace belong to the others."""
+
+workspace_messages = Table(
+    "workspace_messages",
+    metadata,
+    Column("id", identifier(), primary_key=True, autoincrement=True),
+    Column("channel_id", identifier(), ForeignKey("workspace_channels.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", identifier(), ForeignKey("users.id"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("client_id", ExactText(128)),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("channel_id", "user_id", "client_id"),
+    Index(None, "channel_id", "id"),
+    sqlite_autoincrement=True,
+    **OPTIONS,
+)
+"""`client_id` is the sender's own id of the message, if it had one."""

@@ -232,6 +232,9 @@ _read_payload: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
     "message": msgspec.json.Decoder(Message),
     "answers": msgspec.json.Decoder(_ReadAnswers),
 }
+CLIENT_EVENTS: Final = tuple(_read_payload)
+"""The names of the events that a client may send."""
+
 _write = msgspec.json.Encoder().encode
 
 

@@ -8,9 +8,10 @@ text}}`` with its status; so is the database's absence (503), and a fault of our
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
+from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,6 +25,8 @@ from realtime.http.credentials import TokenPlaces
 from realtime.storage.errors import StorageUnavailable
 from realtime.web.sharing import Sharing
 
+Shape = TypeVar("Shape")
+
 
 class Refused(Exception):
     """A request is answered with an error."""
@@ -35,9 +38,26 @@ class Refused(Exception):
         self.message = message
 
 
+def bad_request(message: str) -> Refused:
+    """Return the answer to whoever asks in a way that can't be understood."""
+    return Refused(400, "bad-request", message)
+
+
+def forbidden(message: str) -> Refused:
+    """Return the answer to whoever may not do what is asked for."""
+    return Refused(403, "forbidden", message)
+
+
 def not_found() -> Refused:
     """Return the answer to whoever asks for what is not there, or not for him."""
     return Refused(404, "not-found", "There is no such thing.")
+
+
+class Answered(Struct, frozen=True):
+    """What is answered with another status than 200; ``body`` is JSON, and none with 204."""
+
+    status: int
+    body: object = None
 
 
 class Call:
@@ -48,6 +68,14 @@ class Call:
         self.user = user
         self.path = tuple(part.decode("utf-8", "replace") for part in request.postpath if part)
 
+    def body(self, shape: type[Shape]) -> Shape:
+        """Return the body, JSON of a shape."""
+        body = self._request.body()
+        try:
+            return msgspec.json.decode(b"" if body is None else body, type=shape)
+        except (msgspec.DecodeError, RecursionError):
+            raise bad_request("The body is not the JSON that is expected here.") from None
+
     def number(self, name: str, *, default: int, least: int, most: int) -> int:
         """Return a parameter of the query that is a number; what is more than ``most`` counts as that."""
         values = self._request.args.get(name.encode("ascii"))
@@ -56,7 +84,7 @@ class Call:
         text: bytes = values[0]
         number = int(text) if text.isdigit() and len(text) < 20 else least - 1
         if number < least:
-            raise Refused(400, "bad-request", f"{name} is not a number from {least} on.")
+            raise bad_request(f"{name} is not a number from {least} on.")
         return min(number, most)
 
 
@@ -97,7 +125,11 @@ class ApiResource(Resource):
         authorization = request.getHeader("authorization") or ""
         token = self._tokens.find({"authorization": authorization}, {})
         identity = await self._authenticator.authenticate(token)
-        _send(request, 200, await handler(self, Call(request, identity.user)))
+        answer = await handler(self, Call(request, identity.user))
+        if isinstance(answer, Answered):
+            _send(request, answer.status, answer.body)
+        else:
+            _send(request, 200, answer)
 
     def _failed(self, failure: Failure, request: Any) -> None:
         reason: Any = failure.value
@@ -116,10 +148,11 @@ class ApiResource(Resource):
 
 
 def _send(request: Any, status: int, answer: object) -> None:
-    body = msgspec.json.encode(answer)
     request.setResponseCode(status)
-    request.setHeader("content-type", "application/json")
     request.setHeader("cache-control", "no-store")
-    request.setHeader("content-length", str(len(body)))
-    request.write(body)
+    if status != 204:
+        body = msgspec.json.encode(answer)
+        request.setHeader("content-type", "application/json")
+        request.setHeader("content-length", str(len(body)))
+        request.write(body)
     request.finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -11,29 +11,48 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 LONGEST_BODY = 65_536
-"""Bytes of a request's body that are kept. A longer one counts as one that is no JSON."""
+"""Bytes of a request's body that are kept, but where a resource says otherwise. A longer one counts as none."""
 
 _PATIENCE = 16 * 1024 * 1024
 """Bytes of a body that are read and thrown away before the connection is cut."""
+
+
+class Bodies(Protocol):
+    """A resource that says how long the bodies of its requests may be, before any of one is read."""
+
+    def body_begins(self, request: Any, method: bytes, target: bytes, length: int | None) -> int:
+        """A request's head has come, and a body of ``length`` bytes is to follow (``None``: in chunks).
+
+        Returns how many bytes are kept of it. ``target`` is the path with its query; of the request,
+        only ``notifyFinish`` means anything yet.
+        """
 
 
 class BoundedRequest(Request):
     """A request whose body can fill neither memory nor disk."""
 
     defaultContentType = None
+    _longest = LONGEST_BODY
     _received = 0
 
     def gotLength(self, length: int | None) -> None:
         """Keep the body in memory: twisted.web's own way is a temporary file of any size."""
         super().gotLength(0)
+        if length != 0:
+            site: WebSite = cast(Any, self.channel).site
+            self._longest = site.longest_body(self, length)
+            if length is not None and length > self._longest:
+                self._longest = -1  # none of it, then
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Keep what may be kept of the body."""
-        before, self._received = self._received, self._received + len(data)
-        if self._received > _PATIENCE:
+        """Keep the body, or nothing of it once it is too long."""
+        self._received += len(data)
+        if self._received <= self._longest:
+            super().handleContentChunk(data)
+        elif self._received > self._longest + _PATIENCE:
             self.channel.forceAbortClient()
-        elif before <= LONGEST_BODY:
-            super().handleContentChunk(data[: LONGEST_BODY + 1 - before])
+        else:
+            super().gotLength(0)
 
     def __repr__(self) -> str:
         """Show no query, which may hold a token: twisted.web writes requests to its log like this."""
@@ -42,7 +61,7 @@ class BoundedRequest(Request):
 
     def body(self) -> bytes | None:
         """Return the whole body; ``None`` if it was too long to be kept."""
-        if self._received > LONGEST_BODY or self.content is None:
+        if self._received > self._longest or self.content is None:
             return None
         return bytes(self.content.read())
 
@@ -84,12 +103,22 @@ class Folder(Resource):
 
 
 class WebSite(Site):
-    """The site. A connection that is idle between requests is closed after ``idle`` seconds."""
+    """The site. A connection that is idle between requests is closed after ``idle`` seconds.
+
+    ``bodies`` says by path (``"socket.io"``) who is asked about the bodies of requests; a slash at the
+    end of a request's path does not matter.
+    """
 
     noisy = False
     _log = Logger()
 
-    def __init__(self, root: IResource, clock: IReactorTime, idle: float = 60) -> None:
+    def __init__(
+        self,
+        root: IResource,
+        clock: IReactorTime,
+        idle: float = 60,
+        bodies: Mapping[str, Bodies] | None = None,
+    ) -> None:
         super().__init__(
             root,
             requestFactory=BoundedRequest,
@@ -97,6 +126,17 @@ class WebSite(Site):
             reactor=clock,
             parsePOSTFormSubmission=False,  # bodies are JSON, whatever type is claimed for them
         )
+        self._bodies = {b"/" + path.strip("/").encode("ascii"): each for path, each in (bodies or {}).items()}
+
+    def longest_body(self, request: BoundedRequest, length: int | None) -> int:
+        """Return how many bytes are kept of the body that a request is about to bring."""
+        # What is in the request's own attributes when it is whole, the channel knows already; if a
+        # release of Twisted's has other names for it, no path is anything special here.
+        target: bytes = getattr(request.channel, "_path", b"")
+        asked = self._bodies.get(target.partition(b"?")[0].rstrip(b"/"))
+        if asked is None:
+            return LONGEST_BODY
+        return asked.body_begins(request, getattr(request.channel, "_command", b""), target, length)
 
     def log(self, request: Any) -> None:
         """Log a request without its query, which may hold a token."""

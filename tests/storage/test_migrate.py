@@ -24,7 +24,7 @@ from realtime.storage.migrate import connected, migrate
 from realtime.storage.sqlite import SQLite
 from realtime.storage.tables import metadata
 
-HEAD = "0004"
+HEAD = "0005"
 
 
 def migrated(url: str) -> list[str]:

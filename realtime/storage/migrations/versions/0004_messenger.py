@@ -41,7 +41,7 @@ def upgrade() -> None:
         sa.Column("client_message_id", ExactText(128)),
         sa.Column("sent", sa.BigInteger, nullable=False),
         sa.Column("state", sa.SmallInteger, nullable=False),
-        sa.Column("is_told", sa.Boolean, nullable=False),
+        sa.Column("is_untold", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_messenger_dialogs"),
         sa.ForeignKeyConstraint(["sender_id"], ["users.id"], name="fk_messenger_dialogs_sender_id_users"),
         sa.ForeignKeyConstraint(["receiver_id"], ["users.id"], name="fk_messenger_dialogs_receiver_id_users"),
@@ -51,10 +51,13 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
         **_OPTIONS,
     )
-    for columns in (
-        ["receiver_id", "state", "id"],
-        ["sender_id", "is_told", "id"],
-        ["sender_id", "receiver_id", "id"],
-        ["state", "sent"],
+    for columns, where in (
+        (["receiver_id", "state", "id"], ("state = 0", "state = 0")),
+        (["state", "sent"], ("state = 0", "state = 0")),
+        (["sender_id", "is_untold", "id"], ("is_untold = 1", "is_untold")),
+        (["sender_id", "receiver_id", "id"], None),
     ):
-        op.create_index(f"ix_messenger_dialogs_{'_'.join(columns)}", "messenger_dialogs", columns)
+        part: Any = {}
+        if where is not None:
+            part = {"sqlite_where": sa.text(where[0]), "postgresql_where": sa.text(where[1])}
+        op.create_index(f"ix_messenger_dialogs_{'_'.join(columns)}", "messenger_dialogs", columns, **part)

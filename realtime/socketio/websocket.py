@@ -1,0 +1,125 @@
+"""Engine.IO's WebSocket: a session's transport from the first, or the one that it goes over to.
+
+It is a connection like those of all protocols, under the same rules, but that its session is what is admitted,
+identified and timed.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from realtime.closing import CloseCode
+from realtime.socketio.engine import Engine, Refusal, Refused
+from realtime.socketio.engine_context import Application, EngineRules
+from realtime.socketio.engine_session import Session
+from realtime.websocket.admission import Admission
+from realtime.websocket.connection import Connection
+from realtime.websocket.factory import ConnectionFactory, Surroundings
+from realtime.websocket.handshake import Handshake
+
+
+class EngineConnection(Connection):
+    """A WebSocket of a session: its transport, or on the way to that."""
+
+    factory: EngineFactory
+    _session: Session | None = None
+    _refusal: Refusal | None = None
+    _begins = False
+    _extra_at: str | None = None
+    """The address of one that its session has no use for. It counts by itself, until it is gone."""
+
+    def accept(self, handshake: Handshake) -> Deferred[None] | None:
+        """Find the session of the handshake, or make one."""
+        try:
+            self._find_session(handshake)
+        except Refused as refused:
+            self._refusal = refused.refusal
+            self.refuse(refused.refusal.status)
+        return None
+
+    def _find_session(self, handshake: Handshake) -> None:
+        engine = self.factory.engine
+        if engine.transport_of(handshake.query) != "websocket":
+            raise Refused(Refusal.BAD_REQUEST)
+        session = engine.named(handshake.query)
+        if session is None:
+            self._session = engine.admit(handshake.query, handshake.address, self)
+            self._begins = True
+        elif session.probe(self):
+            self._session = session
+        elif engine.admission.admit(self, handshake.address):
+            # Refused before the upgrade it would be an error that clients don't expect.
+            self._extra_at = handshake.address
+        else:
+            self.factory.count_refused("connections")
+            raise Refused(Refusal.TOO_MANY)
+
+    def failHandshake(
+        self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
+    ) -> None:
+        """Answer a handshake with an HTTP error, and with Engine.IO's own if it is one."""
+        refusal = self._refusal
+        if refusal is None:
+            super().failHandshake(reason, code, responseHeaders)
+            return
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(refusal.body))),
+            ("Connection", "close"),
+        ]
+        self.sendHttpErrorResponse(code, refusal.message, headers)
+        self.sendData(refusal.body)
+        self.dropConnection(abort=False)
+
+    def opened(self, handshake: Handshake) -> None:
+        """Begin the session, if it is a new one."""
+        self._set_timer(None)  # who has to prove an identity, and until when, is the application's matter
+        if self._session is None:
+            self.close(CloseCode.POLICY_VIOLATION)
+        elif self._begins:
+            self.factory.engine.begin(self._session, handshake)
+
+    def received(self, payload: bytes, binary: bool) -> None:
+        """Give a message to the session."""
+        if self._session is not None:
+            self._session.receive(self, payload, binary=binary)
+
+    def exceeded(self, payload: bytes, binary: bool) -> None:
+        """Give a message that is beyond the rate to the session."""
+        if self._session is not None:
+            self._session.receive(self, payload, binary=binary, exceeds=True)
+
+    def take_over(self, drained: float) -> None:
+        """Go on with the session's rate."""
+        self._drained = max(self._drained, drained)
+
+    def ended(self) -> None:
+        """Tell the session."""
+        if self._session is not None:
+            self._session.ended(self, cleanly=not self.failedByMe)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Let go of the session."""
+        super().connectionLost(reason)
+        session, self._session = self._session, None
+        if session is not None:
+            session.ended(self, cleanly=True)  # it may never have been open
+            session.lost(self)
+        if self._extra_at is not None:
+            self.factory.engine.admission.leave(self, self._extra_at)
+            self._extra_at = None
+
+
+class EngineFactory(ConnectionFactory):
+    """Makes the WebSockets of an engine, and the engine."""
+
+    protocol = EngineConnection  # type: ignore[assignment]  # Twisted asks for a bare Factory
+
+    def __init__(
+        self, name: str, surroundings: Surroundings, rules: EngineRules, application: Application
+    ) -> None:
+        super().__init__(name, surroundings, rules.connections)
+        self.admission = Admission()  # what counts is sessions, which the engine admits
+        self.engine = Engine(surroundings, rules, application, self)

@@ -1,0 +1,1 @@
+"""workspace: channels over Socket.IO, with authentication by event."""
