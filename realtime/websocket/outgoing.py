@@ -1,10 +1,10 @@
 """Frames on their way out: one write for each connection and turn, and a bound for a slow reader.
 
-What is sent to a connection in one turn of the reactor leaves in one write at the turn's end, in
-the order in which it was sent. While the transport has more than it likes (it pauses its producer),
-whole frames wait here instead, and are counted: the frame that finds more than ``bound`` bytes
-waiting before it is one too many, and the reader is too slow. One frame alone, however large, never
-overflows.
+What is sent to a connection in one turn of the reactor leaves in one write at the turn's end, in the order
+in which it was sent; more than ``bound`` bytes leave at once, so that no turn holds more for a slow reader
+than the queue may. While the transport has more than it likes (it pauses its producer), whole frames wait
+here instead, and are counted: the frame that finds more than ``bound`` bytes waiting before it is one too
+many, and the reader is too slow. One frame alone, however large, never overflows.
 
 What a room says in one turn is a `Batch`: one object in the queues of all its members, joined once
 (see ``rooms``). It grows for as long as it stands last in all of them, so that it keeps its place
@@ -16,7 +16,7 @@ on undisturbed by the end of one of them.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime, ITransport
 from zope.interface import implementer
@@ -48,6 +48,10 @@ class Turn:
             waiting.flush()
 
 
+LARGEST_BATCH: Final = 262_144
+"""Bytes: a room that says more in one turn begins another batch, so that each member's queue is bounded."""
+
+
 class Batch:
     """Frames for many: the same bytes for all of them. ``is_open`` while more may be added.
 
@@ -55,17 +59,21 @@ class Batch:
     others it keeps its place in their queues.
     """
 
-    __slots__ = ("_bytes", "_frames", "is_open", "takers")
+    __slots__ = ("_bytes", "_frames", "_size", "is_open", "takers")
 
     def __init__(self, frame: bytes) -> None:
         self._frames = [frame]
         self._bytes: bytes | None = None
+        self._size = len(frame)
         self.takers: list[Outgoing] = []
         self.is_open = True
 
     def add(self, frame: bytes) -> None:
         """Add a frame for all."""
         self._frames.append(frame)
+        self._size += len(frame)
+        if self._size > LARGEST_BATCH:
+            self.is_open = False
 
     def joined(self) -> bytes:
         """Return all frames as one, and take no more."""
@@ -111,6 +119,8 @@ class Outgoing:
 
     def write(self, frame: bytes) -> None:
         """Send ``frame`` after everything that was sent before."""
+        if self._bytes > self._bound and not self._paused:
+            self.flush()  # as much may wait as for a slow reader; whether it is one shows now
         if self._paused:
             if self._bytes > self._bound and self._reader is not None:
                 if not self._has_overflowed:
@@ -131,10 +141,12 @@ class Outgoing:
         Returns ``False`` and does nothing while frames have to wait here: then each is to be counted,
         and written by itself.
         """
-        if self._paused:
-            return False
         if self._batch is not None:
             self._keep_batch()
+            if self._bytes > self._bound:
+                self.flush()
+        if self._paused:
+            return False
         self._batch = batch
         if not batch.takers:
             self._turn.add(batch)
@@ -148,6 +160,7 @@ class Outgoing:
             if not self._frames:
                 self._turn.add(self)
             self._frames.append(self._batch)
+            self._bytes += len(self._batch.joined())
             self._batch = None
 
     def write_alone(self, batch: Batch, data: bytes) -> None:

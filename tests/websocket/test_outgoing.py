@@ -8,7 +8,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from realtime.websocket.outgoing import Batch, Outgoing, Turn
+from realtime.websocket.outgoing import LARGEST_BATCH, Batch, Outgoing, Turn
 
 
 class Transport(StringTransport):
@@ -73,6 +73,31 @@ class TurnTests(OutgoingTestCase):
         self.outgoing.write(frame)
         self.clock.advance(0)
         self.assertIs(self.transport.writes[0], frame)
+
+    def test_a_turn_is_bounded(self) -> None:
+        """More than the bound leaves within the turn, and whoever turns out to be slow has no more kept."""
+        for _ in range(3):
+            self.outgoing.write(bytes(50))
+        self.assertEqual(self.transport.writes, [])
+        self.outgoing.write(bytes(50))
+        self.assertEqual(list(map(len, self.transport.writes)), [150])
+        self.outgoing.pauseProducing()
+        for _ in range(4):
+            self.outgoing.write(bytes(50))
+        self.clock.advance(0)
+        self.assertEqual((self.overflows, len(self.transport.writes)), (1, 1))
+
+    def test_batches_are_bounded(self) -> None:
+        """The same holds for what a room says; a large batch is closed."""
+        batch = Batch(bytes(LARGEST_BATCH))
+        self.assertTrue(self.outgoing.take(batch))
+        self.assertTrue(batch.is_open)
+        batch.add(b"x")
+        self.assertFalse(batch.is_open)
+        self.assertTrue(self.outgoing.take(Batch(b"y")))
+        self.assertEqual(list(map(len, self.transport.writes)), [LARGEST_BATCH + 1])
+        self.clock.advance(0)
+        self.assertEqual(self.transport.writes[1:], [b"y"])
 
     def test_a_large_turn_is_not_slow(self) -> None:
         """What is sent in one turn to a reader that keeps up does not count against the bound."""
