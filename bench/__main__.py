@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import plot, report, support
+from bench import messenger, plot, report, support
 from bench.load import NoCompiler
 from bench.profiling import profile
 from bench.report import Report
@@ -15,7 +15,7 @@ from bench.systems import OURS, SYSTEMS, Missing, System
 from bench.workloads import CASES, Measurement, measure
 
 _RESULTS = Path(__file__).parent / "results"
-_SUPPORT = "support"
+_SUPPORT, _MESSENGER = "support", "messenger"
 
 
 def _chosen(known: Iterable[str]) -> Callable[[str], list[str]]:
@@ -37,7 +37,7 @@ def _numbers(text: str) -> list[int]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="What an operation costs the server.")
-    workloads = [*CASES, _SUPPORT]
+    workloads = [*CASES, _SUPPORT, _MESSENGER]
     parser.add_argument("--quick", action="store_true", help="one short round, to see it work")
     parser.add_argument("--workloads", type=_chosen(workloads), default=workloads, metavar="NAME,…")
     parser.add_argument("--systems", type=_chosen(SYSTEMS), default=list(SYSTEMS), metavar="NAME,…")
@@ -59,12 +59,14 @@ def main() -> int:
     try:
         if arguments.profile:
             for name in arguments.workloads:
-                if name == _SUPPORT or CASES[name].kind != "idle":  # that is nothing but waiting
+                if name not in CASES or CASES[name].kind != "idle":  # that is nothing but waiting
                     profile(name, arguments.connections, seconds, output)
             return 0
         compare(arguments, rounds, seconds, output)
         if _SUPPORT in arguments.workloads:
             stored(arguments, rounds, seconds, output)
+        if _MESSENGER in arguments.workloads:
+            delivered(rounds, seconds, output)
     except NoCompiler as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
@@ -109,6 +111,21 @@ def stored(arguments: argparse.Namespace, rounds: int, seconds: float, output: P
     about = report.machine(system.name for system in systems)
     found = Report(measured, seconds, about, missing, reference=support.BESIDE)
     _keep(output / "support", found, support.as_markdown(found))
+
+
+def delivered(rounds: int, seconds: float, output: Path) -> None:
+    """Measure messenger's room, its dialogs and its logins."""
+    systems, missing = _present([OURS, messenger.BESIDE])
+    measured = []
+    for number in range(rounds):
+        for kind in messenger.KINDS.values():
+            for system in messenger.systems(kind):
+                if system not in missing:
+                    print(f"round {number + 1} of {rounds}: messenger, {kind.name}, {system}", file=sys.stderr)
+                    measured.append(messenger.measure(kind, system, seconds, output))
+    about = report.machine(system.name for system in systems)
+    found = Report(measured, seconds, about, missing, reference=messenger.BESIDE)
+    _keep(output / "messenger", found, messenger.as_markdown(found))
 
 
 def _present(names: Iterable[str]) -> tuple[list[System], dict[str, str]]:

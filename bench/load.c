@@ -4,24 +4,29 @@
  *
  *     port 8080                  on 127.0.0.1
  *     cpu 1                      the client's own
- *     workload echo              or relay, fanout, idle, handshakes
+ *     workload echo              or relay, fanout, room, idle, handshakes
  *     seconds 5, warmup 1        of each; not for idle
- *     burst 1                    fanout: messages that are sent together
+ *     burst 1                    fanout, room: messages that are sent together
  *     flight 64                  connections that are being opened at the same time
+ *     rate 1000                  handshakes: so many begin each second; 0: the next when one is done
  *     server 4711                a process whose CPU time counts; any number of such lines
  *     message TEXT               what is sent
  *     begins TEXT, ends TEXT     how what is received begins and ends
  *     length 100                 of what is received; 0: any
+ *     ignore TEXT                what begins so is passed over; up to four such lines
  *     connection PATH<tab>STEP…  one for each connection; a step is "HName: value" (a header of the handshake),
  *                                ">TEXT" (send a text frame; a "%m" in it is what the last frame had as its
- *                                "match_id"), or "<" (wait for a frame)
+ *                                "match_id"), "<" (wait for a frame), or "=TEXT" (what this one sends instead
+ *                                of the message)
  *
  * echo: each connection sends, waits for the answer, and sends again. relay: of each two connections the first
  * sends, the second receives. fanout: the first sends, all others receive; the next goes when all have all.
+ * room: the same, but the first receives as well.
  * handshakes: connections are opened with their steps and cut, over and over. idle: all are opened; a line
  * tells that they are, and they stay open until standard input ends.
  *
- * It prints one line of JSON. CPU times are in seconds, latencies (echo alone) in microseconds. What a server
+ * It prints one line of JSON. CPU times are in seconds, latencies (of an echo, or of a handshake and its steps
+ * if there is a rate) in microseconds. What a server
  * does wrong ends it with a line on standard error. Server's pings are answered, and those of Engine.IO.
  */
 #define _GNU_SOURCE
@@ -29,6 +34,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,13 +45,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_STEPS = 8, MOST_SERVERS = 16, READ = 1 << 18, MOST_LATENCIES = 4 << 20, EVENTS = 256 };
-enum workload { ECHO, RELAY, FANOUT, IDLE, HANDSHAKES };
+enum { MOST_STEPS = 8, MOST_SERVERS = 16, READ = 1 << 18, MOST_REST = 1 << 20, MOST_IGNORED = 4, MOST_LATENCIES = 4 << 20, EVENTS = 256 };
+enum workload { ECHO, RELAY, FANOUT, IDLE, HANDSHAKES, ROOM };
 
 struct script {
     char *request;             /* the handshake, whole */
     char *steps[MOST_STEPS];   /* ">text" or "<" */
     int count;
+    unsigned char *frame;      /* what it sends instead of the message */
+    size_t frame_length;
 };
 
 struct connection {
@@ -60,8 +68,9 @@ struct connection {
 
 static enum workload workload;
 static int port, burst = 1, flight = 64, servers[MOST_SERVERS], server_count, epoll_fd;
-static double seconds = 5, warmup = 1;
-static char *message = "", *begins = "", *ends = "";
+static double seconds = 5, warmup = 1, rate, next_due;
+static char *message = "", *begins = "", *ends = "", *ignored[MOST_IGNORED];
+static int ignored_count, next_slot;
 static size_t answer_length; /* 0: any */
 static unsigned char *frames;  /* the message as a client's frame, `burst` times */
 static size_t frames_length;
@@ -175,10 +184,20 @@ static void open_more(void)
         open_one(open_count);
 }
 
+/* How often a message of the fan-out's is received. */
+static long receptions(void)
+{
+    return (long)(script_count - (workload == FANOUT)) * burst;
+}
+
 static void drive(struct connection *c)
 {
+    struct script *script = &scripts[c->script];
     c->sent = now();
-    send_all(c, frames, frames_length);
+    if (script->frame)
+        send_all(c, script->frame, script->frame_length);
+    else
+        send_all(c, frames, frames_length);
 }
 
 static void begin(void)
@@ -189,8 +208,8 @@ static void begin(void)
     else if (workload == RELAY)
         for (int index = 0; index < script_count; index += 2)
             drive(&connections[index]);
-    else if (workload == FANOUT) {
-        fanout_missing = (long)(script_count - 1) * burst;
+    else if (workload == FANOUT || workload == ROOM) {
+        fanout_missing = receptions();
         drive(&connections[0]);
     }
 }
@@ -213,7 +232,13 @@ static void take_steps(struct connection *c)
         operations++;
         close(c->fd);
         open_count--;
-        open_one(c - connections);
+        if (!rate) {
+            open_one(c - connections);
+            return;
+        }
+        if (measuring && latency_count < MOST_LATENCIES)
+            latencies[latency_count++] = (now() - c->sent) * 1e6;
+        c->fd = -1;
         return;
     }
     c->ready = 1;
@@ -246,16 +271,21 @@ static void got_message(struct connection *c, const unsigned char *payload, size
         take_steps(c);
         return;
     }
+    for (int index = 0; index < ignored_count; index++)
+        if (length >= strlen(ignored[index]) && !memcmp(payload, ignored[index], strlen(ignored[index])))
+            return;
     size_t head = strlen(begins), tail = strlen(ends);
     if (answer_length && length != answer_length)
         fail_at("a message of another length:", payload, length);
     if (length < head + tail || memcmp(payload, begins, head) || memcmp(payload + length - tail, ends, tail))
         fail_at("an unexpected message:", payload, length);
     c->received++;
-    if (workload == FANOUT) {
+    if (workload == IDLE)
+        return;
+    if (workload == FANOUT || workload == ROOM) {
         operations++;
         if (!--fanout_missing && !finished) {
-            fanout_missing = (long)(script_count - 1) * burst;
+            fanout_missing = receptions();
             drive(&connections[0]);
         }
         return;
@@ -279,7 +309,14 @@ static size_t take_frames(struct connection *c, unsigned char *data, size_t size
             length = data[at + 2] << 8 | data[at + 3];
             head = 4;
         } else if (length == 127) {
-            fail("a frame that is too large", "");
+            if (size - at < 10)
+                break;
+            length = 0;
+            for (int index = 2; index < 10; index++)
+                length = length << 8 | data[at + index];
+            if (length > MOST_REST - 16)
+                fail("a frame that is too large", "");
+            head = 10;
         }
         if (size - at < head + length)
             break;
@@ -301,7 +338,7 @@ static size_t take_frames(struct connection *c, unsigned char *data, size_t size
 
 static void readable(struct connection *c)
 {
-    static unsigned char buffer[READ + 65536];
+    static unsigned char buffer[READ + MOST_REST];
     memcpy(buffer, c->rest, c->rest_length);
     ssize_t got = recv(c->fd, buffer + c->rest_length, READ, 0);
     if (got < 0 && errno == EAGAIN)
@@ -332,7 +369,7 @@ static void readable(struct connection *c)
         size -= taken;
     }
     if (size) {
-        if (size > 65536)
+        if (size > MOST_REST)
             fail("too much at once", "");
         c->rest = realloc(c->rest, size);
         memcpy(c->rest, data, size);
@@ -340,11 +377,28 @@ static void readable(struct connection *c)
     }
 }
 
+/* Begins the handshakes that are due. If all connections are busy the server is behind: none is made up for. */
+static void open_what_is_due(void)
+{
+    for (; next_due <= now(); next_due += 1 / rate) {
+        for (int tried = 0; tried < script_count; tried++) {
+            int slot = next_slot++ % script_count;
+            if (connections[slot].fd < 0) {
+                open_one(slot);
+                connections[slot].sent = now();
+                break;
+            }
+        }
+    }
+}
+
 static void go_on(double until)
 {
     struct epoll_event events[EVENTS];
     while (now() < until) {
-        int count = epoll_wait(epoll_fd, events, EVENTS, 1000);
+        int count = epoll_wait(epoll_fd, events, EVENTS, rate ? 1 : 1000);
+        if (rate)
+            open_what_is_due();
         for (int index = 0; index < count; index++)
             readable(&connections[events[index].data.u32]);
     }
@@ -372,10 +426,14 @@ static void read_connection(char *line)
     struct script *script = &scripts[script_count++];
     char headers[4096] = "", *path = strsep(&line, "\t"), *step;
     script->count = 0;
+    script->frame = NULL;
     while ((step = strsep(&line, "\t"))) {
         if (*step == 'H') {
             strncat(headers, step + 1, sizeof headers - strlen(headers) - 3);
             strcat(headers, "\r\n");
+        } else if (*step == '=') {
+            script->frame = malloc(strlen(step) + 16);
+            script->frame_length = put_frame(script->frame, 1, step + 1, strlen(step + 1));
         } else if (script->count < MOST_STEPS) {
             script->steps[script->count++] = strdup(step);
         }
@@ -389,7 +447,7 @@ static void read_connection(char *line)
 
 static void read_what_to_do(void)
 {
-    static const char *names[] = {"echo", "relay", "fanout", "idle", "handshakes"};
+    static const char *names[] = {"echo", "relay", "fanout", "idle", "handshakes", "room"};
     char *line = NULL;
     size_t room = 0;
     ssize_t length;
@@ -404,6 +462,8 @@ static void read_what_to_do(void)
         else if (!strcmp(key, "seconds")) seconds = atof(value);
         else if (!strcmp(key, "warmup")) warmup = atof(value);
         else if (!strcmp(key, "burst")) burst = atoi(value);
+        else if (!strcmp(key, "rate")) rate = atof(value);
+        else if (!strcmp(key, "ignore") && ignored_count < MOST_IGNORED) ignored[ignored_count++] = strdup(value);
         else if (!strcmp(key, "flight")) flight = atoi(value);
         else if (!strcmp(key, "message")) message = strdup(value);
         else if (!strcmp(key, "begins")) begins = strdup(value);
@@ -417,7 +477,7 @@ static void read_what_to_do(void)
             CPU_SET(atoi(value), &set);
             sched_setaffinity(0, sizeof set, &set);
         } else if (!strcmp(key, "workload")) {
-            for (int index = 0; index < 5; index++)
+            for (int index = 0; index < 6; index++)
                 if (!strcmp(value, names[index])) workload = index;
         } else fail("unknown key:", key);
     }
@@ -447,15 +507,20 @@ int main(void)
     epoll_fd = epoll_create1(0);
     if (workload == HANDSHAKES) {
         for (int index = 0; index < script_count; index++)
-            open_one(index);
+            if (rate)
+                connections[index].fd = -1;
+            else
+                open_one(index);
+        next_due = now();
     } else {
         open_all();
     }
     if (workload == IDLE) {
         printf("{\"connections\":%d}\n", ready_count);
         fflush(stdout);
-        while (getchar() != EOF)
-            ;
+        struct pollfd input = {.fd = 0, .events = POLLIN};
+        while (!poll(&input, 1, 0))
+            go_on(now() + 0.05);
         return 0;
     }
     go_on(now() + warmup);

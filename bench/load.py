@@ -39,10 +39,12 @@ class Workload(Struct, frozen=True):
     length: int = 0
     burst: int = 1
     flight: int = 64
+    rate: int = 0
+    ignore: Sequence[str] = ()
 
 
 class Outcome(Struct, frozen=True):
-    """What was seen after the warm-up. Times in seconds, latencies (of an echo) in microseconds."""
+    """What was seen after the warm-up. Times in seconds, latencies (echo, or at a rate) in microseconds."""
 
     operations: int
     seconds: float
@@ -82,6 +84,8 @@ def idle(workload: Workload, folder: Path, *, port: int, server: int) -> Iterato
             raise RuntimeError("not all connections could be opened")
         yield
         process.stdin.close()
+        if process.wait():
+            raise RuntimeError("not all connections stayed open: what was measured is of fewer")
 
 
 def _what_to_do(workload: Workload, port: int, server: int, seconds: float, warm_up: float) -> str:
@@ -89,7 +93,8 @@ def _what_to_do(workload: Workload, port: int, server: int, seconds: float, warm
         *(f"port {port}", f"cpu {client_cpu()}", f"workload {workload.kind}"),
         *(f"server {process}" for process in family(server)),
         *(f"seconds {seconds}", f"warmup {warm_up}", f"burst {workload.burst}"),
-        f"flight {workload.flight}",
+        *(f"flight {workload.flight}", f"rate {workload.rate}"),
+        *(f"ignore {beginning}" for beginning in workload.ignore),
         *(f"message {workload.message}", f"length {workload.length}"),
         *(f"begins {workload.begins}", f"ends {workload.ends}"),
         *("\t".join(("connection " + each.path, *each.steps)) for each in workload.connections),

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench import load, support
+from bench import load, messenger, support
 from bench.load import Outcome, Workload
 from bench.server import Server
 from bench.systems import OURS, SYSTEMS
@@ -33,6 +33,10 @@ def profile(name: str, connections: Sequence[int], seconds: float, scratch: Path
     if name in CASES:
         with prepared(CASES[name], SYSTEMS[OURS], scratch) as (server, workload):
             _sample(spy, name, server, workload, seconds, scratch)
+    elif name == "messenger":
+        for kind in messenger.KINDS.values():
+            with messenger.serving(kind, scratch) as (server, workload):
+                _sample(spy, kind.name, server, workload, seconds, scratch)
     else:
         for number in connections:
             with support.serving(number, scratch) as (server, workload):

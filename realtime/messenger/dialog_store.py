@@ -14,13 +14,16 @@ from enum import IntEnum
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import bindparam, false, func, insert, select, true, update
+from sqlalchemy import bindparam, false, insert, literal_column, select, true, update
 
 from realtime.messenger.messages import Send, user_id_of
 from realtime.storage.statements import Statement
 from realtime.storage.tables import messenger_dialogs as dialogs
 from realtime.storage.tables import users
 from realtime.storage.transaction import Transaction
+
+_LONGEST_RECEIVER: Final = 64
+"""Characters, as the column has room for."""
 
 
 class State(IntEnum):
@@ -42,6 +45,10 @@ class Dialog(Struct, frozen=True):
     client_data: str
     sent: int
 
+    def outcome(self, *, is_delivered: bool) -> Outcome:
+        """What its sender is to be told."""
+        return Outcome(self.id, self.sender, self.receiver, self.client_message_id, is_delivered)
+
 
 class Outcome(Struct, frozen=True):
     """What a dialog's sender is to be told."""
@@ -54,18 +61,24 @@ class Outcome(Struct, frozen=True):
 
 
 class Posted(Struct, frozen=True):
-    """What became of a message that was sent: it waits for its receiver, or has an outcome for its sender."""
+    """What became of a message that was sent: one of the three.
+
+    It is stored and waits for its receiver; or it was stored before, and ``waits_for`` one still; or it has an
+    outcome for its sender.
+    """
 
     dialog: Dialog | None = None
+    waits_for: int | None = None
     outcome: Outcome | None = None
 
 
-_USER: Final = Statement(select(users.c.id).where(users.c.id == bindparam("user")))
-_WAITING_OF: Final = (dialogs.c.receiver_id == bindparam("receiver_is"), dialogs.c.state == State.WAITING)
-_MAILBOX: Final = Statement(
-    select(func.count()).select_from(
-        select(dialogs.c.id).where(*_WAITING_OF).limit(bindparam("limit")).subquery()
-    )
+_IS_WAITING: Final = dialogs.c.state == literal_column(str(int(State.WAITING)))
+_WAITING_OF: Final = (dialogs.c.receiver_id == bindparam("receiver_is"), _IS_WAITING)
+_RECEIVER: Final = Statement(
+    select(
+        users.c.id,
+        select(dialogs.c.id).where(*_WAITING_OF).offset(bindparam("others")).limit(1).scalar_subquery(),
+    ).where(users.c.id == bindparam("user"))
 )
 _POST: Final = Statement(
     insert(dialogs).values(
@@ -76,7 +89,7 @@ _POST: Final = Statement(
         client_message_id=bindparam("key"),
         sent=bindparam("sent"),
         state=bindparam("state"),
-        is_told=bindparam("is_told"),
+        is_untold=bindparam("is_untold"),
     )
 )
 _DIALOG: Final = select(
@@ -88,42 +101,38 @@ _KNOWN: Final = Statement(
         dialogs.c.sender_id == bindparam("sender"), dialogs.c.client_message_id == bindparam("key")
     )
 )
-_UNTELL: Final = Statement(update(dialogs).where(dialogs.c.id == bindparam("dialog")).values(is_told=false()))
+_TELL_AGAIN: Final = Statement(
+    update(dialogs).where(dialogs.c.id == bindparam("dialog")).values(is_untold=true())
+)
 _WAITING: Final = Statement(
-    _DIALOG.where(*_WAITING_OF, dialogs.c.sent >= bindparam("sent_since"))
+    # A difference, for SQLite would take the index of times, and walk all that waits for anybody.
+    _DIALOG.where(*_WAITING_OF, dialogs.c.sent - bindparam("sent_since") >= 0)
     .order_by(dialogs.c.id)
     .limit(bindparam("count"))
 )
 _END: Final = Statement(
-    update(dialogs).where(dialogs.c.id == bindparam("dialog"), *_WAITING_OF).values(state=bindparam("ends_as"))
+    update(dialogs)
+    .where(dialogs.c.id == bindparam("dialog"), *_WAITING_OF)
+    .values(state=bindparam("ends_as"), is_untold=true())
 )
 _OUTCOME: Final = select(dialogs.c.id, dialogs.c.sender_id, dialogs.c.receiver, dialogs.c.client_message_id)
-_DELIVERED: Final = Statement(
-    _OUTCOME.where(dialogs.c.id == bindparam("dialog"), dialogs.c.state == State.DELIVERED, ~dialogs.c.is_told)
-)
 _UNTOLD: Final = Statement(
     _OUTCOME.add_columns(dialogs.c.state)
-    .where(
-        dialogs.c.sender_id == bindparam("sender"),
-        ~dialogs.c.is_told,
-        dialogs.c.state != State.WAITING,
-    )
+    .where(dialogs.c.sender_id == bindparam("sender"), dialogs.c.is_untold)
     .order_by(dialogs.c.id)
     .limit(bindparam("count"))
 )
 _TOLD: Final = Statement(
     update(dialogs)
     .where(dialogs.c.id == bindparam("dialog"), dialogs.c.sender_id == bindparam("sender"))
-    .values(is_told=true())
+    .values(is_untold=false())
 )
 _OLD: Final = Statement(
     _OUTCOME.add_columns(dialogs.c.receiver_id)
-    .where(dialogs.c.state == State.WAITING, dialogs.c.sent < bindparam("sent_before"))
+    .where(_IS_WAITING, dialogs.c.sent < bindparam("sent_before"))
     .order_by(dialogs.c.sent)
     .limit(bindparam("count"))
 )
-
-
 _SENT_TO: Final = Statement(
     _DIALOG.where(
         dialogs.c.sender_id == bindparam("one_user"),
@@ -138,38 +147,44 @@ _SENT_TO: Final = Statement(
 
 def post(transaction: Transaction, sender: int, send: Send, sent: int, mailbox_limit: int) -> Posted:
     """See `MessengerStore.post`."""
-    key, receiver = send.client_message_id, str(send.receiver)
+    key = send.client_message_id
     if key is not None:
         known = transaction.row(_KNOWN, sender=sender, key=key)
         if known is not None:
-            dialog, state = Dialog(*known[:-1]), known[-1]
-            if state == State.WAITING:
-                return Posted(dialog=dialog)  # told again: perhaps nobody was, if it was stored in an outage
-            transaction.execute(_UNTELL, dialog=dialog.id)
-            return Posted(outcome=Outcome(dialog.id, sender, dialog.receiver, key, state == State.DELIVERED))
-    receiver_id = user_id_of(send.receiver)
-    if receiver_id is not None and transaction.row(_USER, user=receiver_id) is None:
-        receiver_id = None
-    accepted = receiver_id is not None and not _is_full(transaction, receiver_id, mailbox_limit)
+            return _again(transaction, Dialog(*known[:-1]), State(known[-1]))
+    # A number may have more digits than the column has room for; no user has such an id.
+    receiver = str(send.receiver)[:_LONGEST_RECEIVER]
+    receiver_id, has_room = _receiver(transaction, user_id_of(send.receiver), mailbox_limit)
     dialog_id = transaction.insert(
         _POST,
         sender=sender,
         receiver=receiver,
         receiver_id=receiver_id,
-        client_data=send.client_data if accepted else None,
+        client_data=send.client_data if has_room else None,
         key=key,
         sent=sent,
-        state=State.WAITING if accepted else State.FAILED,
-        is_told=False,
+        state=State.WAITING if has_room else State.FAILED,
+        is_untold=not has_room,
     )
-    if receiver_id is None or not accepted:
+    if receiver_id is None or not has_room:
         return Posted(outcome=Outcome(dialog_id, sender, receiver, key, False))
     return Posted(dialog=Dialog(dialog_id, sender, receiver, receiver_id, key, send.client_data, sent))
 
 
-def _is_full(transaction: Transaction, receiver_id: int, limit: int) -> bool:
-    row = transaction.row(_MAILBOX, receiver_is=receiver_id, limit=limit)
-    return row is not None and row[0] >= limit
+def _again(transaction: Transaction, dialog: Dialog, state: State) -> Posted:
+    """What has become of a dialog that is stored already."""
+    if state is State.WAITING:
+        return Posted(waits_for=dialog.receiver_id)
+    transaction.execute(_TELL_AGAIN, dialog=dialog.id)
+    return Posted(outcome=dialog.outcome(is_delivered=state is State.DELIVERED))
+
+
+def _receiver(transaction: Transaction, user_id: int | None, mailbox_limit: int) -> tuple[int | None, bool]:
+    """The id of a receiver, if there is such a user, and whether its mailbox has room."""
+    if user_id is None or mailbox_limit < 1:
+        return user_id, False
+    found = transaction.row(_RECEIVER, user=user_id, receiver_is=user_id, others=mailbox_limit - 1)
+    return (None, False) if found is None else (user_id, found[1] is None)
 
 
 def waiting(transaction: Transaction, receiver_id: int, sent_since: int, count: int) -> list[Dialog]:
@@ -178,14 +193,13 @@ def waiting(transaction: Transaction, receiver_id: int, sent_since: int, count: 
     return [Dialog(*row) for row in rows]
 
 
-def delivered(transaction: Transaction, receiver_id: int, dialog_ids: Sequence[int]) -> list[Outcome]:
+def delivered(transaction: Transaction, receiver_id: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """See `MessengerStore.delivered`."""
-    outcomes = []
-    for dialog_id in dialog_ids:
-        transaction.execute(_END, dialog=dialog_id, receiver_is=receiver_id, ends_as=State.DELIVERED)
-        for _, sender, receiver, key in transaction.rows(_DELIVERED, dialog=dialog_id):
-            outcomes.append(Outcome(dialog_id, sender, receiver, key, is_delivered=True))
-    return outcomes
+    return [
+        outcome
+        for outcome in outcomes
+        if transaction.execute(_END, dialog=outcome.id, receiver_is=receiver_id, ends_as=State.DELIVERED)
+    ]
 
 
 def expire(transaction: Transaction, sent_before: int, count: int) -> list[Outcome]:

@@ -5,6 +5,14 @@ profiles. Everybody here is shown the roster, once, and from then on each change
 misses a change or is told of one twice, whatever happens in between, as there is one list and it changes in
 one place.
 
+The profile of who arrives by a connection here is known; that of who arrives elsewhere is read. Nobody hears
+somebody whom it has not seen come: what is said by one who is not in the roster is kept back until the profile
+is there. Who is not present then (it has said something and gone, or presence tells of it later) is shown to
+come, heard, and shown to go. While the database is away such people are not shown.
+
+After a gap of the bus nothing is told again: what was said is in the history, and a changed profile is shown
+when its owner comes again.
+
 Changes are told at the end of a reactor's turn. Those who arrive in one turn are let in together, after what
 has changed was told to those before them: a crowd gets one list, built once, and a room that a crowd enters
 is not begun anew for each.
@@ -12,12 +20,14 @@ is not begun anew for each.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 from msgspec import Raw, Struct
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from realtime.cluster.bus import Bus, Topic
@@ -29,6 +39,12 @@ from realtime.storage.errors import StorageUnavailable
 
 GROUP: Final = "messenger"
 """The group of presence whose members are the ids of users."""
+
+_RETRY: Final = 2.0
+"""Seconds until the database is asked again after it was away."""
+
+_KEPT_BACK: Final = 100
+"""Messages of one user whose profile is not known yet; of more, the newest. It takes an outage to need them."""
 
 
 class _Told(Struct, frozen=True):
@@ -61,8 +77,21 @@ class Audience(Protocol):
         """Tell all, but one."""
 
 
+class _Stranger:
+    """Somebody who has come or has said something, and whose profile is not known yet."""
+
+    __slots__ = ("is_here", "reading", "said")
+
+    def __init__(self) -> None:
+        self.is_here = False
+        self.reading: Deferred[Profile | None] | None = None
+        self.said: deque[ServerMessage] = deque(maxlen=_KEPT_BACK)
+
+
 class Hall:
     """The room of one process. It lives as long as the process does."""
+
+    _log = Logger()
 
     def __init__(
         self, *, presence: Presence, bus: Bus, store: MessengerStore, audience: Audience, clock: IReactorTime
@@ -73,14 +102,19 @@ class Hall:
         self._audience = audience
         self._clock = clock
         self._roster: dict[int, Raw] = {}
-        self._expected: dict[int, Profile] = {}
-        self._read: dict[int, Deferred[None]] = {}
+        self._expected: dict[int, Visit] = {}
+        self._strangers: dict[int, _Stranger] = {}
         self._members: dict[int, Member] = {}
         self._changes: list[tuple[ServerMessage, int | None]] = []
         self._arrivals: dict[Visit, None] = {}
         self._is_flushing = False
+        self._retry: IDelayedCall | None = None
+        # Who has gone since it was asked who was there before this process began to watch.
+        self._gone: set[int] = set()
+        self._is_new = True
         presence.watch(GROUP, self._seen)
         bus.subscribe(_TOPIC, self._heard)
+        presence.members(GROUP).addCallbacks(self._found, self._not_found)
 
     # -- what everybody is told ----------------------------------------------------------------
 
@@ -94,73 +128,157 @@ class Hall:
 
     def _heard(self, told: _Told) -> None:
         if told.said is not None:
-            message = ServerMessage("CHAT_MESSAGE", server_data=told.said)
-            if self._changes:
-                self._later(message)  # whoever says it may be among those about to be seen to come
-            else:
-                self._audience.tell(message)
+            self._said(int(told.said.sender), ServerMessage("CHAT_MESSAGE", server_data=told.said))
         if told.changed is not None:
-            user_id = int(told.changed.user_id)
-            if user_id in self._roster:
-                self._roster[user_id] = Raw(messages.encode(told.changed))
-                self._later(messages.connected(told.changed), but=user_id)
+            self._changed(int(told.changed.user_id), told.changed)
+
+    def _said(self, sender: int, message: ServerMessage) -> None:
+        if sender not in self._roster:
+            self._meet(sender, said=message)
+        elif self._changes:
+            self._later(message)  # whoever says it may be among those about to be seen to come
+        else:
+            self._audience.tell(message)
+
+    def _changed(self, user_id: int, profile: Profile) -> None:
+        if user_id in self._expected:
+            self._expected[user_id].profile = profile
+        encoded = Raw(messages.encode(profile))
+        if user_id in self._roster:
+            if encoded != self._roster[user_id]:  # else it was read after the change
+                self._roster[user_id] = encoded
+                self._later(messages.connected(profile), but=user_id)
+        elif user_id in self._strangers:
+            self._appear(user_id, profile)  # what is being read may be older
 
     # -- who is there --------------------------------------------------------------------------
 
-    def expect(self, user_id: int, profile: Profile | None) -> None:
-        """Know the profile of somebody who is about to be seen to arrive by a connection here, or is not."""
-        if profile is None:
-            self._expected.pop(user_id, None)
-        else:
-            self._expected[user_id] = profile
+    def expect(self, visit: Visit) -> None:
+        """Know the profile of somebody who is about to be seen to arrive by a connection here."""
+        self._expected[visit.user_id] = visit
 
     def arrive(self, visit: Visit) -> None:
         """Let somebody in at the end of the turn."""
-        profile = self._expected.pop(visit.user_id, None)
-        if profile is not None:
-            self._appear(visit.user_id, profile)
         self._arrivals[visit] = None
         self._flush_soon()
 
     def depart(self, visit: Visit) -> None:
         """Let a connection go, whether it was let in or not."""
+        self._no_longer_expect(visit)
         self._arrivals.pop(visit, None)
         self._audience.leave(visit.member)
         if self._members.get(visit.user_id) is visit.member:
             del self._members[visit.user_id]
 
+    def _no_longer_expect(self, visit: Visit) -> None:
+        visit.profile = None
+        if self._expected.get(visit.user_id) is visit:
+            del self._expected[visit.user_id]
+
     def _seen(self, member: str, present: bool) -> None:
         user_id = int(member)
-        reading = self._read.pop(user_id, None)
-        if reading is not None:
-            reading.cancel()
-        if not present:
-            if self._roster.pop(user_id, None) is not None:
-                self._later(messages.disconnected(user_id))
-        elif user_id in self._expected:
-            self._appear(user_id, self._expected[user_id])
+        if present:
+            self._came(user_id)
+            return
+        if self._is_new:
+            self._gone.add(user_id)
+        stranger = self._strangers.get(user_id)
+        if stranger is not None:
+            stranger.is_here = False
+            if not stranger.said:
+                self._forget(user_id)
+        elif self._roster.pop(user_id, None) is not None:
+            self._later(messages.disconnected(user_id), but=user_id)
+
+    def _came(self, user_id: int) -> None:
+        self._gone.discard(user_id)
+        if user_id in self._roster:
+            return  # a connection here has arrived already
+        visit = self._expected.get(user_id)
+        if visit is not None and visit.profile is not None:
+            self._appear(user_id, visit.profile, is_here=True)
         else:
-            reading = Deferred.fromCoroutine(self._look_up(user_id))
-            if not reading.called:
-                self._read[user_id] = reading
-            reading.addErrback(self._not_found, user_id)
+            self._meet(user_id)
 
-    async def _look_up(self, user_id: int) -> None:
-        profile = await self._store.profile(user_id)
-        self._read.pop(user_id, None)
-        if profile is not None:
-            self._appear(user_id, profile)
+    def _found(self, members: frozenset[str]) -> None:
+        """These were there before this process began to watch, but for those who have gone since."""
+        self._is_new = False
+        gone, self._gone = self._gone, set()
+        for user_id in map(int, members):
+            if user_id not in gone:
+                self._came(user_id)
 
-    def _not_found(self, failure: Failure, user_id: int) -> None:
-        """It went meanwhile, or the database is away: then it is shown when it next comes."""
-        if not failure.check(CancelledError):
-            self._read.pop(user_id, None)
-            failure.trap(StorageUnavailable)
+    def _not_found(self, failure: Failure) -> None:
+        self._is_new = False
+        self._log.failure("messenger: it is not known who is there already", failure)
 
-    def _appear(self, user_id: int, profile: Profile) -> None:
+    def _appear(self, user_id: int, profile: Profile, *, is_here: bool = False) -> None:
+        """Show somebody, who is here in any case or as far as presence has told."""
+        stranger = self._forget(user_id)
         if user_id not in self._roster:
             self._roster[user_id] = Raw(messages.encode(profile))
-            self._later(messages.connected(profile))
+            self._later(messages.connected(profile), but=user_id)
+        if stranger is not None:
+            for message in stranger.said:
+                self._later(message)
+            if not (is_here or stranger.is_here):
+                del self._roster[user_id]
+                self._later(messages.disconnected(user_id), but=user_id)
+
+    # -- strangers -----------------------------------------------------------------------------
+
+    def _meet(self, user_id: int, said: ServerMessage | None = None) -> None:
+        """Have the profile read of somebody who has come, as it is then, or has said something."""
+        stranger = self._strangers.get(user_id)
+        is_new = stranger is None
+        if stranger is None:
+            stranger = self._strangers[user_id] = _Stranger()
+        if said is None:
+            stranger.is_here = True
+        else:
+            stranger.said.append(said)
+        if is_new or said is None:
+            self._read(user_id, stranger)
+
+    def _read(self, user_id: int, stranger: _Stranger) -> None:
+        if stranger.reading is not None:
+            stranger.reading.cancel()
+        reading = stranger.reading = self._store.profile(user_id)
+        reading.addCallback(self._known, user_id).addErrback(self._not_known, user_id)
+
+    def _known(self, profile: Profile | None, user_id: int) -> None:
+        self._strangers[user_id].reading = None
+        if profile is None:
+            self._forget(user_id)  # the account is gone
+        else:
+            self._appear(user_id, profile)
+
+    def _not_known(self, failure: Failure, user_id: int) -> None:
+        if failure.check(CancelledError):
+            return
+        if failure.check(StorageUnavailable):
+            self._strangers[user_id].reading = None
+            if self._retry is None:
+                self._retry = self._clock.callLater(_RETRY, self._read_again)
+        else:
+            self._log.failure("messenger: a profile can't be read", failure)
+            self._forget(user_id)
+
+    def _read_again(self) -> None:
+        self._retry = None
+        for user_id, stranger in list(self._strangers.items()):
+            if stranger.reading is None:
+                self._read(user_id, stranger)
+
+    def _forget(self, user_id: int) -> _Stranger | None:
+        """Let somebody be no stranger any more."""
+        stranger = self._strangers.pop(user_id, None)
+        if stranger is not None and stranger.reading is not None:
+            stranger.reading.cancel()
+        if not self._strangers and self._retry is not None:
+            retry, self._retry = self._retry, None
+            retry.cancel()
+        return stranger
 
     # -- the end of a turn ---------------------------------------------------------------------
 
@@ -174,15 +292,22 @@ class Hall:
             self._clock.callLater(0, self._flush)
 
     def _flush(self) -> None:
-        self._is_flushing = False
+        arrivals, self._arrivals = self._arrivals, {}
+        for visit in arrivals:
+            if visit.profile is not None:
+                self._appear(visit.user_id, visit.profile, is_here=True)
+            self._no_longer_expect(visit)
         changes, self._changes = self._changes, []
+        self._is_flushing = False
         for message, but in changes:
             self._audience.tell(message, None if but is None else self._members.get(but))
-        arrivals, self._arrivals = self._arrivals, {}
         if arrivals:
             everybody = messages.authenticated(list(self._roster.values()))
             self._audience.welcome([visit.member for visit in arrivals], everybody)
             for visit in arrivals:
+                older = self._members.get(visit.user_id)
+                if older is not None:
+                    self._audience.leave(older)  # it is about to be cut
                 self._members[visit.user_id] = visit.member
             for visit in arrivals:
                 visit.let_in()
@@ -191,11 +316,12 @@ class Hall:
 class Visit:
     """One connection's stay in the hall."""
 
-    __slots__ = ("_hall", "_is_counted", "_is_over", "_waiting", "member", "user_id")
+    __slots__ = ("_hall", "_is_counted", "_is_over", "_waiting", "member", "profile", "user_id")
 
     def __init__(self, hall: Hall, user_id: int, member: Member) -> None:
         self.user_id = user_id
         self.member = member
+        self.profile: Profile | None = None
         self._hall = hall
         self._is_counted = False
         self._is_over = False
@@ -203,15 +329,11 @@ class Visit:
 
     async def count(self, profile: Profile) -> None:
         """Be there for presence: from now on the user is online."""
-        self._hall.expect(self.user_id, profile)
-        try:
-            await self._hall.presence.enter(GROUP, str(self.user_id))
-        except BaseException:
-            self._hall.expect(self.user_id, None)
-            raise
+        self.profile = profile
+        self._hall.expect(self)
+        await self._hall.presence.enter(GROUP, str(self.user_id))
         self._is_counted = True
         if self._is_over:
-            self._hall.expect(self.user_id, None)
             self._uncount()
 
     def enter(self) -> Deferred[bool]:

@@ -91,8 +91,10 @@ class Mailbox:
     def _told(self, post: Post) -> None:
         if post.dialog is not None:
             self._dialogs.posted(_parcel_of_dialog(post.dialog))
-        if post.outcome is not None:
+        elif post.outcome is not None:
             self._outcomes.posted(_parcel_of_outcome(post.outcome))
+        else:
+            self._missed()
 
     def _missed(self) -> None:
         self._dialogs.missed()
@@ -159,9 +161,9 @@ class _Wire:
 
 
 class _Dialogs(_Wire):
-    """Dialogs for the user."""
+    """Dialogs for the user. Of those that were written it is remembered what their senders are to be told."""
 
-    __slots__ = ("_time",)
+    __slots__ = ("_time", "_written")
 
     def __init__(
         self,
@@ -174,10 +176,12 @@ class _Dialogs(_Wire):
     ) -> None:
         super().__init__(mailbox, office, user_id, recipient, pings)
         self._time = time
+        self._written: dict[int, Outcome] = {}
 
     def write(self, parcel: Parcel) -> None:
         dialog = parcel.content
         if isinstance(dialog, Dialog):
+            self._written[dialog.id] = dialog.outcome(is_delivered=True)
             head = DialogHead(str(dialog.id), str(dialog.sender), self._time(dialog.sent))
             data = Raw(dialog.client_data.encode())
             self._recipient.tell(ServerMessage("DIALOG_MESSAGE", client_data=data, server_data=head))
@@ -186,7 +190,11 @@ class _Dialogs(_Wire):
         return [_parcel_of_dialog(each) for each in await self._office.waiting(self._user_id, limit)]
 
     async def _store(self, ids: Sequence[int]) -> None:
-        await self._office.delivered(self._user_id, ids)
+        await self._office.delivered(self._user_id, [self._written[each] for each in ids])
+        for each in ids:
+            del self._written[each]
+        if not self._written:
+            self._written = {}  # an emptied one keeps its size
 
 
 class _Outcomes(_Wire):

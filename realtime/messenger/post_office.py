@@ -32,10 +32,17 @@ _SWEEP: Final = 60.0
 """Seconds between two sweeps: against days it is soon enough."""
 
 _SWEPT_AT_ONCE: Final = 500
+"""Dialogs in one write: a commit that others wait for stays short."""
+
+_SWEEP_ON: Final = 1.0
+"""Seconds until the next sweep if one has left some."""
 
 
 class Post(Struct, frozen=True):
-    """What a user's connection is told: a dialog for it, or what became of one of its own."""
+    """What a user's connection is told: a dialog for it, or what became of one of its own.
+
+    If it is neither there may be something in the database.
+    """
 
     dialog: Dialog | None = None
     outcome: Outcome | None = None
@@ -98,6 +105,8 @@ class PostOffice:
         posted = await self._store.post(sender, send, self.now())
         if posted.dialog is not None:
             self._bus.publish(_of_user(posted.dialog.receiver_id), Post(dialog=posted.dialog))
+        if posted.waits_for is not None:
+            self._have_looked_up(posted.waits_for)  # perhaps nobody was told: it was stored in an outage
         if posted.outcome is not None:
             self._tell([posted.outcome])
 
@@ -105,9 +114,15 @@ class PostOffice:
         """Fires with the first dialogs that wait for a receiver."""
         return self._store.waiting(receiver, self.now() - self._longest, count)
 
-    async def delivered(self, receiver: int, dialog_ids: Sequence[int]) -> None:
-        """Store that a receiver has these; then their senders are told."""
-        self._tell(await self._store.delivered(receiver, dialog_ids))
+    async def delivered(self, receiver: int, outcomes: Sequence[Outcome]) -> None:
+        """Store that a receiver has the dialogs of these outcomes; then their senders are told."""
+        new = await self._store.delivered(receiver, outcomes)
+        self._tell(new)
+        if len(new) < len(outcomes):
+            # Of what was ended before its sender may have been told or not: only the database knows.
+            told = {outcome.id for outcome in new}
+            for sender in {outcome.sender for outcome in outcomes if outcome.id not in told}:
+                self._have_looked_up(sender)
 
     def outcomes(self, sender: int, count: int) -> Deferred[list[Outcome]]:
         """Fires with the first outcomes that a sender has not confirmed."""
@@ -121,6 +136,9 @@ class PostOffice:
         for outcome in outcomes:
             self._bus.publish(_of_user(outcome.sender), Post(outcome=outcome))
 
+    def _have_looked_up(self, user_id: int) -> None:
+        self._bus.publish(_of_user(user_id), Post())
+
     # -- what is given up ----------------------------------------------------------------------
 
     def _sweep(self) -> None:
@@ -128,12 +146,15 @@ class PostOffice:
         Deferred.fromCoroutine(self._give_up()).addErrback(self._failed)
 
     async def _give_up(self) -> None:
+        pause = _SWEEP
         try:
             outcomes = await self._store.expire(self.now() - self._longest, _SWEPT_AT_ONCE)
+            if len(outcomes) == _SWEPT_AT_ONCE:
+                pause = _SWEEP_ON
             self._tell(outcomes)
         finally:
             if self._followers and self._sweeping is None:
-                self._sweeping = self.clock.callLater(_SWEEP, self._sweep)
+                self._sweeping = self.clock.callLater(pause, self._sweep)
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(StorageUnavailable):

@@ -10,6 +10,8 @@ whether its client is still there::
 
 The seat itself is a lease, so that of several newcomers one gets it; the others ask that one. REPLACE is said
 once the newcomer is there, so that its user is never seen to go.
+
+What the bus loses is asked again after the gap: the question, and by who has a seat whether it still does.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from enum import Enum
 from typing import Final, Protocol
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from realtime.cluster.bus import Bus, Subscription, Topic
 from realtime.cluster.leases import Leases
@@ -65,9 +69,20 @@ class Seat:
     """The seat of ``user_id`` as ``occupant`` sees it; ``name`` is the connection's own in the cluster."""
 
     __slots__ = (
-        *("_asked", "_has_it", "_is_over", "_lease", "_name", "_occupant", "_replaces", "_seats"),
-        *("_subscription", "_timer", "_topic", "_waiting"),
+        *(
+            "_asked",
+            "_gone",
+            "_has_it",
+            "_is_over",
+            "_is_replaced",
+            "_lease",
+            "_name",
+            "_occupant",
+            "_replaces",
+        ),
+        *("_seats", "_subscription", "_timer", "_topic", "_waiting"),
     )
+    _log = Logger()
 
     def __init__(self, seats: Seats, user_id: int, name: str, occupant: Occupant) -> None:
         self._seats = seats
@@ -76,9 +91,11 @@ class Seat:
         self._lease = f"messenger.seat.{user_id}"
         self._topic = Topic(self._lease, _News)
         self._has_it = False
+        self._is_replaced = False
         self._is_over = False
         self._replaces: str | None = None
         self._asked: str | None = None
+        self._gone: str | None = None
         self._waiting: Deferred[Word | None] | None = None
         self._timer: IDelayedCall | None = None
         self._subscription: Subscription | None = None
@@ -89,7 +106,7 @@ class Seat:
 
     async def _take(self) -> bool:
         leases = self._seats.leases
-        self._subscription = self._seats.bus.subscribe(self._topic, self._heard)
+        self._subscription = self._seats.bus.subscribe(self._topic, self._heard, self._missed)
         await self._subscription.active
         while not self._is_over:
             holder = await leases.claim(self._lease, self._name)
@@ -97,16 +114,14 @@ class Seat:
                 word = await self._ask(holder)
                 if word is Word.LIVES or self._is_over:
                     break
-                if word is Word.LEFT:
-                    continue
                 if await leases.claim(self._lease, self._name, instead_of=holder) != self._name:
                     continue
                 self._replaces = holder
-            self._has_it = True
             if self._is_over:
                 self._give_back()
                 break
-            return True
+            self._has_it = not self._is_replaced
+            return self._has_it
         return False
 
     def settle(self) -> None:
@@ -119,7 +134,7 @@ class Seat:
         """Take a pong; return whether it is of a ping of this room."""
         if payload != _PING:
             return False
-        if self._has_it:
+        if not self._is_over:
             self._tell(Word.LIVES, self._name)
         return True
 
@@ -131,17 +146,28 @@ class Seat:
             self._subscription.cancel()
         if self._has_it:
             self._give_back()
+        else:
+            self.settle()  # also who was replaced in turn lets nobody be left over
 
     def _give_back(self) -> None:
         self._has_it = False
         self.settle()
         released = self._seats.leases.release(self._lease, self._name)
-        released.addCallback(lambda had_it: self._tell(Word.LEFT, self._name) if had_it else None)
+        released.addCallback(self._released).addErrback(self._failed)
+
+    def _released(self, had_it: bool) -> None:
+        if had_it:
+            self._tell(Word.LEFT, self._name)
+
+    def _failed(self, failure: Failure) -> None:
+        self._log.failure("messenger: {lease} is not known to be right", failure, lease=self._lease)
 
     # -- asking --------------------------------------------------------------------------------
 
     def _ask(self, holder: str) -> Deferred[Word | None]:
         """Fires with what the holder says of itself, or ``None`` after the timeout."""
+        if holder == self._gone:
+            return succeed(Word.LEFT)  # it said so before it could be asked
         waiting: Deferred[Word | None] = Deferred()
         self._waiting, self._asked = waiting, holder
         self._timer = self._seats.clock.callLater(self._seats.takeover_timeout, self._answer, None)
@@ -160,12 +186,34 @@ class Seat:
         self._seats.bus.publish(self._topic, _News(word, holder))
 
     def _heard(self, news: _News) -> None:
-        if news.word in (Word.LIVES, Word.LEFT):
-            if news.holder == self._asked:
-                self._answer(news.word)
-        elif news.holder == self._name and self._has_it:
+        if news.holder == self._name:
             if news.word is Word.ASK:
                 self._occupant.ping(_PING)
-            else:
-                self._has_it = False
-                self._occupant.replaced()
+            elif news.word is Word.REPLACE:
+                self._lose()
+        elif news.word is Word.LIVES:
+            if news.holder == self._asked:
+                self._answer(Word.LIVES)
+        elif news.word is not Word.ASK:
+            self._gone = news.holder
+            if news.holder == self._asked:
+                self._answer(Word.LEFT)
+
+    def _missed(self) -> None:
+        """The bus had a gap: perhaps a question or an answer is lost, perhaps that the seat is another's."""
+        if self._waiting is not None and self._asked is not None:
+            self._tell(Word.ASK, self._asked)
+        if self._has_it:
+            claimed = self._seats.leases.claim(self._lease, self._name)
+            claimed.addCallback(self._claimed).addErrback(self._failed)
+
+    def _claimed(self, holder: str) -> None:
+        if holder != self._name:
+            self._lose()
+
+    def _lose(self) -> None:
+        """Another connection has the seat."""
+        if not (self._is_over or self._is_replaced):
+            self._is_replaced = True
+            self._has_it = False
+            self._occupant.replaced()

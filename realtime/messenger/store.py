@@ -72,8 +72,8 @@ _SAID: Final = Statement(
 class MessengerStore:
     """Reads and writes what messenger keeps. All Deferreds may fail with `StorageUnavailable`.
 
-    Those that write fail with `Conflict` if the user's account is gone. Times are Unix milliseconds, but
-    for those of profiles.
+    If the user's account is gone, profiles are ``None``, and what is said or posted fails with `Conflict`.
+    Times are Unix milliseconds, but for those of profiles.
     """
 
     def __init__(self, database: Database, mailbox_limit: int) -> None:
@@ -128,7 +128,8 @@ class MessengerStore:
     def post(self, sender: int, send: Send, at: int) -> Deferred[Posted]:
         """Store a dialog, or find the one that has the same ``clientMessageId``; fires once committed.
 
-        It has failed at once if there is no such receiver, or its mailbox is full.
+        It has failed at once if there is no such receiver, or its mailbox is full. (Several processes that
+        write into one mailbox at the same moment may exceed its limit by what they have under way.)
         """
         arguments = (sender, send, at, self._mailbox_limit)
 
@@ -142,12 +143,13 @@ class MessengerStore:
         """Fires with the first dialogs, not sent before, that a receiver has not confirmed, in order."""
         return self._database.read(dialog_store.waiting, receiver, sent_since, count)
 
-    def delivered(self, receiver: int, dialog_ids: Sequence[int]) -> Deferred[list[Outcome]]:
-        """Store that a receiver has these; fires with the outcomes of which their senders know nothing yet.
+    def delivered(self, receiver: int, outcomes: Sequence[Outcome]) -> Deferred[list[Outcome]]:
+        """Store that a receiver has the dialogs of these outcomes; fires with those that are new by that.
 
-        Asked again after an outage, it tells them again.
+        The others had an outcome before: another connection of the receiver's had them too, or this was asked
+        before and the answer was lost, or they were given up.
         """
-        return self._database.write(dialog_store.delivered, receiver, dialog_ids)
+        return self._database.write(dialog_store.delivered, receiver, outcomes)
 
     def outcomes(self, sender: int, count: int) -> Deferred[list[Outcome]]:
         """Fires with the first outcomes that a sender has not confirmed, in order."""
