@@ -34,6 +34,11 @@ def run(script: Path, asked: object) -> Any:
     return json.loads(done.stdout)
 
 
+def command(script: Path) -> list[str]:
+    """The command that runs a script of `CLIENTS`, in that folder, for whoever talks to it while it runs."""
+    return [_program("node"), str(_installed() / script.name)]
+
+
 @cache
 def _installed() -> Path:
     """The folder that the packages are installed in."""

@@ -125,7 +125,8 @@ class Engine:
 
     def begin(self, session: Session, handshake: Handshake) -> None:
         """Open a session, and tell the application; a fault in it is ours, and ends this session alone."""
-        session.begin()
+        if not session.begin():
+            return
         if session.polling is not None:
             self._silent[session] = None
             if len(self._silent) > self.rules.most_silent:

@@ -24,7 +24,7 @@ MOST_QUEUED: Final = 10_000
 
 
 class Poll(Protocol):
-    """A request that waits for packets. ``base64``: its client can't read the binary form."""
+    """A request that waits for packets. ``base64``: it says that its client can't read the binary form."""
 
     base64: bool
 
@@ -39,8 +39,8 @@ class PollingTransport:
     """The transport of ``session``. ``drained`` is how full the bucket of its rate is."""
 
     __slots__ = (
-        *("_bytes", "_context", "_flushing", "_overflowed", "_poll", "_post", "_queue", "_session"),
-        *("drained", "is_ending"),
+        *("_base64", "_bytes", "_context", "_flushing", "_overflowed", "_poll", "_post", "_queue"),
+        *("_session", "drained", "is_ending"),
     )
 
     def __init__(self, session: Session, context: Context) -> None:
@@ -52,6 +52,7 @@ class PollingTransport:
         self._flushing = False
         self._poll: Poll | None = None
         self._post: object | None = None
+        self._base64 = False
         self.drained = 0.0
         self.is_ending = False
 
@@ -89,7 +90,6 @@ class PollingTransport:
         """Answer a request that waits, at the end of a turn in which something was sent."""
         self._flushing = False
         if self._overflowed:
-            self._overflowed = False
             self._context.counts.count_refused("slow-reader")
             self._session.close(CloseCode.SLOW_READER)
         elif self._queue:
@@ -104,6 +104,7 @@ class PollingTransport:
             poll.refuse()
             return
         self._poll = poll
+        self._base64 |= poll.base64  # it may be said in the handshake alone
         if not self._session.is_open:
             self._session.has_been_told()
         elif self._queue:
@@ -140,11 +141,10 @@ class PollingTransport:
         poll, self._poll = self._poll, None
         if poll is None:
             return
-        self._context.noops.stop(self)
         queue = self.take_queue()
         form = Form.POLLING_4
         if self._session.revision == 3:
-            is_text = poll.base64 or not any(group.binary for group in queue)
+            is_text = self._base64 or not any(group.binary for group in queue)
             form = Form.POLLING_3 if is_text else Form.POLLING_3_BINARY
         poll.answer(engine_packets.payload(queue, form), form)
 

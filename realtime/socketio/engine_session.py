@@ -2,8 +2,8 @@
 
 ::
 
-    OPEN --closed by us while no request waits--> CLOSING --told, or too late--> GONE
-      +-----closed by the client, lost, timed out, or told at once------------------^
+    NEW --> OPEN --closed by us while no request waits--> CLOSING --told, or too late--> GONE
+              +-----closed by the client, lost, timed out, or told at once------------------^
 
 From the server's side, with packets as they are (`engine_packets` names them)::
 
@@ -63,6 +63,7 @@ class Frames(Protocol):
 class State(Enum):
     """Where a session stands."""
 
+    NEW = "new"
     OPEN = "open"
     CLOSING = "closing"
     GONE = "gone"
@@ -90,7 +91,7 @@ class Session:
         self.number = next(_numbers)
         self.data: object = None
         self.is_heard = False
-        self._state = State.OPEN
+        self._state = State.NEW
         self._form = Form.WEBSOCKET_4 if revision == 4 else Form.WEBSOCKET_3
         self._connection = connection
         self._polling = PollingTransport(self, context) if connection is None else None
@@ -147,8 +148,11 @@ class Session:
 
     # -- beginning -----------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Open the session."""
+    def begin(self) -> bool:
+        """Open a new session; ``False``: it has come to its end before."""
+        if self._state is not State.NEW:
+            return False
+        self._state = State.OPEN
         context = self._context
         if self._polling is not None:
             context.counts.count_opened()
@@ -157,6 +161,7 @@ class Session:
         else:
             context.silences.start(self)
         self.send(context.opening(self.sid, self.revision, polls=self._polling is not None))
+        return True
 
     # -- transports ----------------------------------------------------------------------------
 
@@ -308,8 +313,9 @@ class Session:
         A polling client is told by a request that waits, with ``last`` as the last packet; if none does and
         ``linger`` is set, by the next.
         """
-        if self._state is not State.OPEN:
+        if self._state is State.CLOSING or self._state is State.GONE:
             return
+        is_new = self._state is State.NEW
         self._state = State.CLOSING
         context = self._context
         context.stop_beating(self)
@@ -323,6 +329,8 @@ class Session:
             context.lingers.start(self)
         else:
             self._drop(code)
+        if is_new:
+            return  # nobody knows of it
         self._log.debug(
             "socketio: session {session} of {address} ended: {reason}",
             session=self.number,

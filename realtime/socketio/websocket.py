@@ -6,11 +6,14 @@ identified and timed.
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from realtime.closing import CloseCode
+from realtime.socketio.deadlines import Deadlines
 from realtime.socketio.engine import Engine, Refusal, Refused
 from realtime.socketio.engine_context import Application, EngineRules
 from realtime.socketio.engine_session import Session
@@ -18,6 +21,10 @@ from realtime.websocket.admission import Admission
 from realtime.websocket.connection import Connection
 from realtime.websocket.factory import ConnectionFactory, Surroundings
 from realtime.websocket.handshake import Handshake
+
+_OPENING_SECONDS: Final = 0.01
+"""Between the answer to a handshake and the packet that opens the session. Programs that begin to listen when
+their WebSocket is open, as the official test suites do, miss what comes in the same piece."""
 
 
 class EngineConnection(Connection):
@@ -27,6 +34,8 @@ class EngineConnection(Connection):
     _session: Session | None = None
     _refusal: Refusal | None = None
     _begins = False
+    _opening: Handshake | None = None
+    """That of a session which is about to begin."""
     _extra_at: str | None = None
     """The address of one that its session has no use for. It counts by itself, until it is gone."""
 
@@ -79,15 +88,27 @@ class EngineConnection(Connection):
         if self._session is None:
             self.close(CloseCode.POLICY_VIOLATION)
         elif self._begins:
+            self._opening = handshake
+            self.factory.openings.start(self)
+
+    def begin(self) -> None:
+        """Begin the session, if it has not begun."""
+        handshake = self._opening
+        if handshake is not None and self._session is not None:
+            del self._opening  # an idle connection has none, and its class says so
             self.factory.engine.begin(self._session, handshake)
 
     def received(self, payload: bytes, binary: bool) -> None:
         """Give a message to the session."""
+        if self._opening is not None:
+            self.begin()
         if self._session is not None:
             self._session.receive(self, payload, binary=binary)
 
     def exceeded(self, payload: bytes, binary: bool) -> None:
         """Give a message that is beyond the rate to the session."""
+        if self._opening is not None:
+            self.begin()
         if self._session is not None:
             self._session.receive(self, payload, binary=binary, exceeds=True)
 
@@ -97,6 +118,7 @@ class EngineConnection(Connection):
 
     def ended(self) -> None:
         """Tell the session."""
+        self._opening = None
         if self._session is not None:
             self._session.ended(self, cleanly=not self.failedByMe)
 
@@ -123,3 +145,6 @@ class EngineFactory(ConnectionFactory):
         super().__init__(name, surroundings, rules.connections)
         self.admission = Admission()  # what counts is sessions, which the engine admits
         self.engine = Engine(surroundings, rules, application, self)
+        self.openings: Deadlines[EngineConnection] = Deadlines(
+            surroundings.clock, _OPENING_SECONDS, lambda connection, _: connection.begin()
+        )

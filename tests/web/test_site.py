@@ -6,7 +6,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from realtime.web.home import HomeResource
-from realtime.web.site import LONGEST_BODY, NotFound, tree
+from realtime.web.site import LONGEST_BODY, NotFound, WebSite, tree
 from tests.web.requests import Response, SiteTestCase
 
 
@@ -185,6 +185,86 @@ class BodyTests(SiteTestCase):
         peer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nxxx")
         peer.go()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Asked(Resource):
+    """Says how much is kept of bodies, and writes down what it is asked."""
+
+    isLeaf = True
+
+    def __init__(self, longest: int) -> None:
+        super().__init__()
+        self.longest = longest
+        self.asked: list[tuple[bytes, bytes, int | None]] = []
+        self.lost = 0
+
+    def body_begins(self, request: Any, method: bytes, target: bytes, length: int | None) -> int:
+        """Write it down."""
+        self.asked.append((method, target, length))
+        request.notifyFinish().addErrback(self._count_lost)
+        return self.longest
+
+    def _count_lost(self, reason: object) -> None:
+        self.lost += 1
+
+    def render(self, request: Any) -> bytes:
+        """Answer any method."""
+        return Mirror().render(request)
+
+
+class AskedBodyTests(SiteTestCase):
+    """A resource may say how much is kept of its bodies, before any of one is read."""
+
+    def serve_with(self, longest: int) -> None:
+        """Serve a resource that does."""
+        self.resource = Asked(longest)
+        root = tree({"v1/asked": self.resource, "mirror": Mirror()}, NotFound())
+        self.site = WebSite(root, self.clock, bodies={"v1/asked": self.resource})
+
+    def test_kept(self) -> None:
+        """As much as it says is kept, less or more than of others, and not a byte more."""
+        for longest in (10, 2 * LONGEST_BODY):
+            self.serve_with(longest)
+            for path in ("/v1/asked", "/v1/asked/", "/v1/asked?a=b"):
+                body = b"x" * longest
+                self.assertEqual(self.ask("POST", path, body=body).body, b"<" + body + b">")
+                self.assertEqual(self.ask("POST", path, body=body + b"x").body, b"too long")
+            self.assertEqual(self.ask("POST", "/mirror", body=b"x" * 11).body, b"<xxxxxxxxxxx>")
+
+    def test_asked_first(self) -> None:
+        """It is asked when the head has come: about what request, and how long a body."""
+        self.serve_with(10)
+        peer = self.peer()
+        peer.write(b"POST /v1/asked/?a=b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+        self.assertEqual(self.resource.asked, [(b"POST", b"/v1/asked/?a=b", 3)])
+        peer.go()
+        self.assertEqual(self.resource.lost, 1)
+        peer = self.peer()
+        peer.write(b"PUT /v1/asked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.assertEqual(self.resource.asked[1:], [(b"PUT", b"/v1/asked", None)])
+
+    def test_not_asked(self) -> None:
+        """It is not asked where there is no body, nor about other paths."""
+        self.serve_with(10)
+        self.ask("GET", "/v1/asked")
+        self.ask("POST", "/v1/asked")
+        self.ask("POST", "/mirror", body=b"x")
+        self.ask("POST", "/v1/asked/x", body=b"x")
+        self.assertEqual(self.resource.asked, [])
+
+    def test_nothing_is_kept_of_what_is_too_long(self) -> None:
+        """Of a body whose length is too much not even the beginning is kept; in chunks, only what may be."""
+        self.serve_with(10)
+        for head, pieces in (
+            (b"Content-Length: 11", (b"x" * 9,)),
+            (b"Transfer-Encoding: chunked", (b"8\r\nxxxxxxxx\r\n", b"8\r\nxxxxxxxx\r\n")),
+        ):
+            peer = self.peer()
+            peer.write(b"POST /v1/asked HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n\r\n")
+            for piece in pieces:
+                peer.write(piece)
+            (request,) = peer.connection._channel.requests
+            self.assertEqual(request.content.getvalue(), b"")
 
 
 class LogTests(SiteTestCase):
