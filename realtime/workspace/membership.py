@@ -158,8 +158,8 @@ class Membership:
 
     def may_see(self, transaction: Transaction, workspace: str, user: User) -> bool:
         """Whether there is such a workspace for a user; an administrator sees all."""
-        if transaction.row(_WORKSPACE, workspace=workspace) is None:
-            return False
+        if "\0" in workspace or transaction.row(_WORKSPACE, workspace=workspace) is None:
+            return False  # PostgreSQL can't even be asked for the former
         return user.is_admin or self.belongs(transaction, workspace, user.id)
 
     def _those_of(self, transaction: Transaction, workspace: str, user_ids: Sequence[int]) -> list[int]:
