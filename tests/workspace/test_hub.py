@@ -1,0 +1,70 @@
+"""Rooms: who hears what, and for how long a room is listened to."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from realtime.cluster.bus import MemoryBus
+from realtime.workspace.hub import Hub, Moved
+
+LINGER = 120.0
+
+
+class HubTests(SynchronousTestCase):
+    """Two processes on one bus."""
+
+    def setUp(self) -> None:
+        """Build them."""
+        self.clock = Clock()
+        self.bus = MemoryBus()
+        self.told: list[tuple[str, str, bytes]] = []
+        self.hub = Hub(bus=self.bus, audience=self, clock=self.clock, linger=LINGER)
+        self.other = Hub(bus=self.bus, audience=self, clock=self.clock, linger=0)
+
+    def tell(self, room: str, event: str, payload: Raw) -> None:
+        """See `hub.Audience`."""
+        self.told.append((room, event, bytes(payload)))
+
+    def test_told_where_somebody_is(self) -> None:
+        """What is told anywhere is passed on once, where somebody is in the room."""
+        self.other.tell("a", "event", {"n": 1})
+        self.assertEqual(self.told, [])
+        self.hub.entered(["a"])
+        self.hub.entered(["a", "b"])
+        self.other.tell("a", "event", {"n": 1})
+        self.other.tell("c", "event", {"n": 1})
+        self.assertEqual(self.told, [("a", "event", b'{"n":1}')])
+
+    def test_lingers(self) -> None:
+        """A room is listened to for a while after the last has gone, unless somebody comes back."""
+        self.hub.entered(["a"])
+        self.hub.left(["a"])
+        self.clock.advance(LINGER - 1)
+        self.other.tell("a", "event", 1)
+        self.hub.entered(["a"])
+        self.clock.advance(LINGER)
+        self.other.tell("a", "event", 2)
+        self.hub.left(["a"])
+        self.clock.advance(LINGER)
+        self.other.tell("a", "event", 3)
+        self.assertEqual([payload for _, _, payload in self.told], [b"1", b"2"])
+        self.assertEqual((len(self.hub), len(self.bus), self.clock.getDelayedCalls()), (0, 0, []))
+
+    def test_at_once(self) -> None:
+        """Where nobody comes back it is forgotten at once."""
+        self.other.entered(["a"])
+        self.other.left(["a"])
+        self.assertEqual((len(self.other), len(self.bus)), (0, 0))
+
+    def test_moves(self) -> None:
+        """A user's connections hear where they are to go, wherever they are."""
+        moves: list[Moved] = []
+        subscriptions = [hub.follow(7, moves.append) for hub in (self.hub, self.other)]
+        self.hub.move(7, Moved(joins=("a",)))
+        self.hub.move(8, Moved(joins=("b",)))
+        self.assertEqual(moves, [Moved(joins=("a",))] * 2)
+        for subscription in subscriptions:
+            subscription.cancel()
+        self.assertEqual(len(self.bus), 0)
