@@ -262,8 +262,10 @@ class _Parts:
         if engine is not None:
             polling = EngineResource(engine, Sharing(self.origins))
             resources[socketio.PATH] = bodies[socketio.PATH] = polling
-            routes[f"/{socketio.PATH}"] = routes[f"/{socketio.PATH}/"] = engine
+            routes[f"/{socketio.PATH}/"] = engine
         home: IResource = HomeResource(routes)
+        if engine is not None:
+            routes[f"/{socketio.PATH}"] = engine
         if alone and (factory := protocols[alone].factory) is not None:
             routes["/"] = factory
             home = UpgradeResource(factory)
