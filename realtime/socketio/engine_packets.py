@@ -216,6 +216,11 @@ class Group:
         """Bytes, in whatever form, roughly."""
         return len(self.text or b"") + sum(map(len, self.binary))
 
+    @property
+    def packets(self) -> int:
+        """How many packets it is."""
+        return (self.text is not None) + len(self.binary)
+
     def written(self, form: Form) -> bytes:
         """Return it in a form: WebSocket frames, or the part of a payload (see `payload`)."""
         written = self._written.get(form)

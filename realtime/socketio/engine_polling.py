@@ -9,6 +9,7 @@ before those on the WebSocket.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final, Protocol
 
 from realtime.closing import CloseCode
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 MOST_QUEUED: Final = 10_000
 """Groups that wait for one client: small ones take memory, too, that their bytes don't count."""
+
+MOST_ANSWERED: Final = 16
+"""Packets of one answer, but for a group of more: python-socketio's client leaves when it gets more. What is
+left is the answer to its next request."""
 
 
 class Poll(Protocol):
@@ -75,11 +80,15 @@ class PollingTransport:
         if self._poll is not None:
             self._flush_later()
 
-    def take_queue(self) -> list[Group]:
-        """Return what waits, and let it wait no more."""
-        queue, self._queue = self._queue, []
-        self._bytes = 0
-        return queue
+    def take_queue(self, most_packets: int | None = None) -> list[Group]:
+        """Return what waits, or the first groups of it, and let it wait no more."""
+        number = len(self._queue)
+        if most_packets is not None:
+            packets = itertools.accumulate(group.packets for group in self._queue)
+            number = max(1, sum(1 for _ in itertools.takewhile(lambda count: count <= most_packets, packets)))
+        taken, self._queue = self._queue[:number], self._queue[number:]
+        self._bytes = sum(group.size for group in self._queue)
+        return taken
 
     def _flush_later(self) -> None:
         if not self._flushing:
@@ -106,7 +115,9 @@ class PollingTransport:
         self._poll = poll
         self._base64 |= poll.base64  # it may be said in the handshake alone
         if not self._session.is_open:
-            self._session.has_been_told()
+            self._answer()
+            if not self._queue:
+                self._session.has_been_told()
         elif self._queue:
             self._answer()
         elif self.is_ending:
@@ -128,20 +139,32 @@ class PollingTransport:
         self.is_ending = False
         self._context.noops.stop(self)
 
-    def release(self, last: Group = engine_packets.NOOP) -> bool:
-        """Answer a request that waits, with ``last`` if there is nothing else; whether there was one."""
-        if self._poll is None:
-            return False
-        if not self._queue or last is not engine_packets.NOOP:
-            self._queue.append(last)
-        self._answer()
-        return True
+    def release(self) -> None:
+        """Answer a request that waits, with nothing if there is nothing."""
+        if self._poll is not None:
+            if not self._queue:
+                self._queue.append(engine_packets.NOOP)
+            self._answer()
 
-    def _answer(self) -> None:
+    def finish(self, last: Group, *, linger: bool) -> bool:
+        """Send a last packet; whether the client has been told all that it ever will.
+
+        If it may not take its time (``linger``), it is told what a request that waits can bring.
+        """
+        self._queue.append(last)
+        if self._poll is not None:
+            self._answer(MOST_ANSWERED if linger else None)
+        return not (linger and self._queue)
+
+    def _answer(self, most_packets: int | None = MOST_ANSWERED) -> None:
         poll, self._poll = self._poll, None
         if poll is None:
             return
-        queue = self.take_queue()
+        queue = self.take_queue(most_packets)
+        if most_packets is not None and queue[-1:] == [engine_packets.CLOSE] and any(map(_is_message, queue)):
+            # Socket.IO's clients act on it at once, and on messages before it in the same answer a moment
+            # later, when they don't listen any more: it is the answer to the next request.
+            self._queue.insert(0, queue.pop())
         form = Form.POLLING_4
         if self._session.revision == 3:
             is_text = self._base64 or not any(group.binary for group in queue)
@@ -206,3 +229,7 @@ class PollingTransport:
         self._queue = []
         self._poll = self._post = None
         self._context.noops.stop(self)
+
+
+def _is_message(group: Group) -> bool:
+    return group.text is None or group.text[:1] == b"4"

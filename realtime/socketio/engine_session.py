@@ -228,7 +228,8 @@ class Session:
         context.counts.count_closed(CloseCode.DONE)
         connection.take_over(polling.drained)
         for group in polling.take_queue():
-            connection.send_frame(group.written(self._form))
+            if group is not engine_packets.CLOSE:  # it has one of its own
+                connection.send_frame(group.written(self._form))
         if self._state is State.CLOSING:
             context.lingers.stop(self)
             context.forget(self)
@@ -310,8 +311,8 @@ class Session:
     ) -> None:
         """End the session for the application.
 
-        A polling client is told by a request that waits, with ``last`` as the last packet; if none does and
-        ``linger`` is set, by the next.
+        A polling client is told by a request that waits, with ``last`` as the last packet; with ``linger``
+        also by its next ones.
         """
         if self._state is State.CLOSING or self._state is State.GONE:
             return
@@ -325,7 +326,7 @@ class Session:
             context.forget(self)
         if self._connection is not None:
             self._connection.close(code)
-        elif self._polling is not None and not self._polling.release(last) and linger:
+        elif self._polling is not None and not self._polling.finish(last, linger=linger):
             context.lingers.start(self)
         else:
             self._drop(code)
@@ -343,13 +344,11 @@ class Session:
             self._failed()
 
     def has_been_told(self) -> None:
-        """A session that we closed has a client that asks: tell it, with all that was sent before."""
-        if self._polling is not None:
-            self._polling.release(engine_packets.CLOSE)
-            self._drop()
+        """The client of a session that we closed knows it, with all that was sent before."""
+        self._drop()
 
     def give_up_telling(self) -> None:
-        """The client of a session that we closed has not asked."""
+        """It has not asked."""
         self._drop()
 
     def _drop(self, code: CloseCode = CloseCode.DONE) -> None:

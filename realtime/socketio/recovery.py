@@ -3,7 +3,7 @@
 A namespace that recovers keeps a log of its events, each with an offset that goes out as one more argument. A
 client that comes back within ``seconds`` with its private id and the last offset it has seen is given back
 its id, its rooms and what it has missed: the events behind that offset that were for it or for one of its
-rooms, in order.
+rooms, in order. What was told to a room before the client joined it is not among them.
 
 An offset is a text, opaque to clients: a number that increases, behind the name of this log, so that one of
 another process, or from before a restart, is not taken for one of ours. A private id counts once. A client
@@ -15,7 +15,7 @@ The log is bounded in time and in bytes; who would need what is not in it any mo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from secrets import token_urlsafe
 from typing import Final
 
@@ -36,10 +36,14 @@ class _Logged(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """A socket whose connection was lost: what it gets back. ``position`` is where it began in the log."""
+    """A socket whose connection was lost: what it gets back.
 
+    ``position`` is where it began in the log, and with each of its ``rooms`` stands where it joined.
+    """
+
+    private_id: str
     socket_id: str
-    rooms: tuple[str, ...]
+    rooms: Mapping[str, int]
     data: object
     position: int
     at: float
@@ -82,10 +86,10 @@ class RecoveryLog:
         self._bytes += group.size
         self._forget(now)
 
-    def leave(self, private_id: str, left: Left) -> None:
+    def leave(self, left: Left) -> None:
         """Keep the place of a socket whose connection was lost."""
         self.expire(left.at)
-        self._left[private_id] = left
+        self._left[left.private_id] = left
 
     def expire(self, now: float) -> None:
         """Let go of those who have not come back in time, and of events that nobody can ask for."""
@@ -107,16 +111,17 @@ class RecoveryLog:
             return None
         return Recovered(left, seen, self._last)
 
-    def missed(self, recovered: Recovered, rooms: Iterable[str]) -> list[Group]:
+    def missed(self, recovered: Recovered, rooms: Container[str]) -> list[Group]:
         """Return what a client has missed of what was told to it and to rooms that it is still in."""
-        socket_id = recovered.left.socket_id
-        mine = {socket_id, *set(rooms).intersection(recovered.left.rooms)}
+        left = recovered.left
+        since = {room: joined for room, joined in left.rooms.items() if room in rooms}
+        since[left.socket_id] = left.position
         return [
             each.group
             for each in self._events
             if recovered.seen < each.number <= recovered.until
-            and each.but != socket_id
-            and not mine.isdisjoint(each.targets)
+            and each.but != left.socket_id
+            and any(each.number > since[target] for target in each.targets if target in since)
         ]
 
     def __len__(self) -> int:

@@ -1,7 +1,8 @@
 """One client in one namespace: what it is sent, its rooms, its acknowledgements.
 
 A session of Engine.IO carries one socket for each namespace that its client has joined. What is sent while the
-namespace has not accepted the client yet waits for the answer to its CONNECT, which comes first.
+namespace has not accepted the client yet waits for the answer to its CONNECT, which comes first; on a WebSocket
+by itself, a moment before.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Socket:
     """
 
     __slots__ = (
-        *("_ack_id", "_acks", "_namespace", "_session", "_waiting", "auth", "data", "handshake", "id"),
-        *("is_recovered", "leaves_with", "position", "private_id", "rooms"),
+        *("_ack_id", "_acks", "_is_over", "_namespace", "_session", "_waiting", "auth", "data", "handshake"),
+        *("id", "is_recovered", "leaves_with", "position", "private_id", "rooms"),
     )
 
     def __init__(
@@ -54,8 +55,9 @@ class Socket:
         self.leaves_with: CloseCode | None = None
         self.position = 0
         self.data: Any = None
-        self.rooms: dict[str, None] = {}
+        self.rooms: dict[str, int] = {}  # with each, where in the log of events it was joined
         self._waiting: list[Group] | None = []
+        self._is_over = False
         self._ack_id = 0
         self._acks: dict[int, tuple[Deferred[list[Any]], IDelayedCall]] = {}
 
@@ -72,7 +74,7 @@ class Socket:
         return self._session.revision
 
     def emit(self, event: str, *arguments: Any) -> None:
-        """Send an event; nothing once the socket is over."""
+        """Send an event; once the socket is over, to a client that comes back, and to no other."""
         self._namespace.emit_to(self, event, arguments)
 
     def emit_with_acknowledgement(self, event: str, *arguments: Any, timeout: float) -> Deferred[list[Any]]:
@@ -82,7 +84,10 @@ class Socket:
         sent again to a client that comes back.
         """
         acknowledged: Deferred[list[Any]] = Deferred()
-        if len(self._acks) >= MOST_ACKNOWLEDGEMENTS or not self._session.is_open:
+        if self._is_over or not self._session.is_open:
+            acknowledged.errback(NotAcknowledged("the client is gone"))
+            return acknowledged
+        if len(self._acks) >= MOST_ACKNOWLEDGEMENTS:
             acknowledged.errback(NotAcknowledged("too many are awaited"))
             return acknowledged
         self._ack_id += 1
@@ -116,16 +121,26 @@ class Socket:
         return self._session
 
     def send(self, group: Group) -> None:
-        """Send a packet, or have it wait for the answer to CONNECT."""
+        """Send a packet, or have it wait for the answer to CONNECT; nothing once the socket is over."""
+        if self._is_over:
+            return
         if self._waiting is None:
             self._session.send(group)
         else:
             self._waiting.append(group)
 
-    def accept(self, answers: Sequence[Group]) -> None:
-        """Send the answer to CONNECT with what belongs to it, and then what has waited."""
+    def accept(self, answers: Sequence[Group]) -> bool:
+        """Send the answer to CONNECT with what belongs to it; whether something else still waits."""
+        for group in answers:
+            self._session.send(group)
+        if not self._waiting or self._session.connection is None:
+            self.release()
+        return self._waiting is not None
+
+    def release(self) -> None:
+        """Send what has waited."""
         waiting, self._waiting = self._waiting, None
-        for group in (*answers, *(waiting or ())):
+        for group in waiting or ():
             self._session.send(group)
 
     def acknowledger(self, ack_id: int) -> Callable[..., None]:
@@ -136,7 +151,7 @@ class Socket:
             nonlocal given
             if not given:
                 given = True
-                self._session.send(packets.ack(arguments, ack_id, namespace=self._namespace.name))
+                self.send(packets.ack(arguments, ack_id, namespace=self._namespace.name))
 
         return acknowledge
 
@@ -148,7 +163,9 @@ class Socket:
             awaited[0].callback(arguments)
 
     def end(self) -> None:
-        """Fail what is still awaited."""
+        """Send nothing any more, and fail what is still awaited."""
+        self._is_over = True
+        self._waiting = None
         acks, self._acks = self._acks, {}
         for acknowledged, timer in acks.values():
             timer.cancel()
