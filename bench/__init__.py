@@ -7,6 +7,7 @@
 ``process``                what Linux tells about a process
 ``support``                stored and acknowledged messages, a section of their own
 ``messenger``              its room, its dialogs with receipts and its logins, likewise
+``socketio``, ``polling``  Socket.IO beside its other servers, and the client for what only polls
 ``report``, ``plot``       medians and ratios, as Markdown, as JSON and as a picture
 ``profiling``              where our server's time goes, in the same workloads
 ``matching``               what talk's matcher costs, and how good its pairs are: a program of its own

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import messenger, plot, report, support
+from bench import messenger, plot, report, socketio, support
 from bench.load import NoCompiler
 from bench.profiling import profile
 from bench.report import Report
@@ -15,7 +15,7 @@ from bench.systems import OURS, SYSTEMS, Missing, System
 from bench.workloads import CASES, Measurement, measure
 
 _RESULTS = Path(__file__).parent / "results"
-_SUPPORT, _MESSENGER = "support", "messenger"
+_SUPPORT, _MESSENGER, _SOCKETIO = "support", "messenger", "socketio"
 
 
 def _chosen(known: Iterable[str]) -> Callable[[str], list[str]]:
@@ -37,7 +37,7 @@ def _numbers(text: str) -> list[int]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="What an operation costs the server.")
-    workloads = [*CASES, _SUPPORT, _MESSENGER]
+    workloads = [*CASES, _SUPPORT, _MESSENGER, _SOCKETIO]
     parser.add_argument("--quick", action="store_true", help="one short round, to see it work")
     parser.add_argument("--workloads", type=_chosen(workloads), default=workloads, metavar="NAME,…")
     parser.add_argument("--systems", type=_chosen(SYSTEMS), default=list(SYSTEMS), metavar="NAME,…")
@@ -67,6 +67,8 @@ def main() -> int:
             stored(arguments, rounds, seconds, output)
         if _MESSENGER in arguments.workloads:
             delivered(rounds, seconds, output)
+        if _SOCKETIO in arguments.workloads:
+            over_socketio(rounds, seconds, output)
     except NoCompiler as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
@@ -126,6 +128,21 @@ def delivered(rounds: int, seconds: float, output: Path) -> None:
     about = report.machine(system.name for system in systems)
     found = Report(measured, seconds, about, missing, reference=messenger.BESIDE)
     _keep(output / "messenger", found, messenger.as_markdown(found))
+
+
+def over_socketio(rounds: int, seconds: float, output: Path) -> None:
+    """Measure Socket.IO's relay and fan-out beside its other servers."""
+    systems, missing = _present([OURS, *socketio.BESIDE])
+    measured = []
+    for number in range(rounds):
+        for kind in socketio.KINDS.values():
+            for system in systems:
+                what = f"socketio, {kind.name}, {system.name}"
+                print(f"round {number + 1} of {rounds}: {what}", file=sys.stderr)
+                measured.append(socketio.measure(kind, system.name, seconds, output))
+    about = report.machine(system.name for system in systems)
+    found = Report(measured, seconds, about, missing, reference=socketio.NODE)
+    _keep(output / "socketio", found, socketio.as_markdown(found))
 
 
 def _present(names: Iterable[str]) -> tuple[list[System], dict[str, str]]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench import load, messenger, support
+from bench import load, messenger, socketio, support
 from bench.load import Outcome, Workload
 from bench.server import Server
 from bench.systems import OURS, SYSTEMS
@@ -37,6 +37,11 @@ def profile(name: str, connections: Sequence[int], seconds: float, scratch: Path
         for kind in messenger.KINDS.values():
             with messenger.serving(kind, scratch) as (server, workload):
                 _sample(spy, kind.name, server, workload, seconds, scratch)
+    elif name == "socketio":
+        for each in socketio.KINDS.values():
+            if not each.polls:  # which the client in C does not do
+                with socketio.serving(each, OURS, scratch) as (server, workload):
+                    _sample(spy, each.name, server, workload, seconds, scratch)
     else:
         for number in connections:
             with support.serving(number, scratch) as (server, workload):

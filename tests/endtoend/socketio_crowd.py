@@ -9,7 +9,7 @@
 3. cuts everybody at once, and has that client say ``missed`` things more;
 4. connects everybody again at once, each with its private id and offset, and sees that each hears exactly
    those;
-5. cuts everybody for good.
+5. has everybody leave, so that nobody's place is kept.
 
 It says ``{"ready": true}`` after the second and the fourth step, and goes on when it is told a line; at the end
 ``{"over": true}``.
@@ -82,6 +82,13 @@ class Client:
         if self._listening is not None:
             self._listening.cancel()
         self._writer.transport.abort()
+
+    def leave(self) -> None:
+        """Say goodbye, and be gone."""
+        if self._listening is not None:
+            self._listening.cancel()
+        self._send("41")
+        self._writer.close()
 
     # -- packets -------------------------------------------------------------------------------
 
@@ -198,7 +205,7 @@ async def _run(told: Mapping[str, Any]) -> None:
     _say({"ready": True})
     await _told()
     for each in (*crowd, speaker):
-        each.cut()
+        each.leave()
 
 
 async def main() -> None:
