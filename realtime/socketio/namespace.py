@@ -118,29 +118,33 @@ class Namespace:
         members = self._rooms.get(room)
         if members is None and self._log_of_events is None:
             return
-        plain, logged = self._event(event, arguments, {room}, but)
+        logged = None if self._log_of_events is None else self._logged(event, arguments, room, but)
+        plain = None
         for socket in members or ():
-            if socket is not but:
-                socket.send(plain if socket.private_id is None else logged)
+            if socket is but:
+                continue
+            if logged is not None and socket.private_id is not None:
+                socket.send(logged)
+            else:
+                if plain is None:
+                    plain = packets.event(event, arguments, namespace=self.name)
+                socket.send(plain)
 
     def emit_to(self, socket: Socket, event: str, arguments: Sequence[Any]) -> None:
         """Send an event to one socket."""
         if socket.private_id is None:
             socket.send(packets.event(event, arguments, namespace=self.name))
         else:
-            socket.send(self._event(event, arguments, {socket.id}, None)[1])
+            socket.send(self._logged(event, arguments, socket.id, None))
 
-    def _event(
-        self, event: str, arguments: Sequence[Any], targets: set[str], but: Socket | None
-    ) -> tuple[Group, Group]:
-        """Return an event as it is, and as it goes to those who may come back to it."""
-        plain = packets.event(event, arguments, namespace=self.name)
+    def _logged(self, event: str, arguments: Sequence[Any], target: str, but: Socket | None) -> Group:
+        """Return an event as it goes to those who may come back to it, and is kept for them."""
         log = self._log_of_events
         if log is None:
-            return plain, plain
-        logged = packets.event(event, [*arguments, log.next_offset()], namespace=self.name)
-        log.add(logged, targets, self.clock.seconds(), None if but is None else but.id)
-        return plain, logged
+            return packets.event(event, arguments, namespace=self.name)
+        group = packets.event(event, [*arguments, log.next_offset()], namespace=self.name)
+        log.add(group, (target,), self.clock.seconds(), None if but is None else but.id)
+        return group
 
     # -- rooms ---------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ class _Place:
 class TalkHandler:
     """The handler of a namespace where talk is served."""
 
-    events: ClassVar[Mapping[str, Sequence[Any]]] = {event: [Raw | None] for event in messages.CLIENT_EVENTS}
+    events: ClassVar[Mapping[str, Sequence[Any]]] = {event: [Raw] for event in messages.CLIENT_EVENTS}
 
     def __init__(self, lobby: Lobby) -> None:
         self._lobby = lobby

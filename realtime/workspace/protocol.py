@@ -80,7 +80,7 @@ class Rooms:
 class WorkspaceHandler:
     """The handler of a namespace where workspace is served."""
 
-    events: ClassVar[Mapping[str, Sequence[Any]]] = {event: [Raw | None] for event in messages.SHAPES}
+    events: ClassVar[Mapping[str, Sequence[Any]]] = {event: [Raw] for event in messages.SHAPES}
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
