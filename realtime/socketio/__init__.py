@@ -12,7 +12,9 @@
 ``websocket``       the WebSocket connection, by itself or as an upgrade
 ``server``          what sessions carry: packets for namespaces
 ``client``          what the server keeps of a session
-``namespace``       a namespace: its handler, the sockets in it, their rooms
+``namespace``       a namespace: its handler, the sockets in it
+``rooms``           sockets that are told the same
 ``socket``          one client in one namespace
 ``recovery``        what clients get that come back
+``returning``       who may come back, and until when
 """

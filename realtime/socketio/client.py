@@ -22,9 +22,9 @@ class Client:
     def __init__(self, assembler: Assembler, handshake: Handshake) -> None:
         self.assembler = assembler
         self.handshake = handshake
-        self.joining: set[str] = set()
+        self.joining: dict[str, Socket] = {}
         self._sockets: dict[str, Socket] = {}
-        self._put_out_of: set[str] = set()
+        self._put_out_of: frozenset[str] = frozenset()
 
     @property
     def is_in_use(self) -> bool:
@@ -50,7 +50,7 @@ class Client:
 
     def keep(self, namespace: str, socket: Socket) -> None:
         """It has joined a namespace."""
-        self._put_out_of.discard(namespace)
+        self._put_out_of -= {namespace}
         self._sockets[namespace] = socket
 
     def release(self, namespace: str, socket: Socket) -> bool:
@@ -62,7 +62,7 @@ class Client:
 
     def put_out(self, namespace: str) -> None:
         """It is out of a namespace by our wish, and may not know it yet."""
-        self._put_out_of.add(namespace)
+        self._put_out_of |= {namespace}
 
     def was_put_out_of(self, namespace: str) -> bool:
         """Whether it is out of a namespace by our wish."""

@@ -18,24 +18,23 @@ matter::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from secrets import token_urlsafe
 from typing import Any, Final, Protocol
 
 from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from realtime.closing import CloseCode
 from realtime.socketio import packets
 from realtime.socketio.client import Client
 from realtime.socketio.deadlines import Deadlines
 from realtime.socketio.engine_context import Reason
-from realtime.socketio.engine_packets import Group
 from realtime.socketio.engine_session import Session
 from realtime.socketio.packets import Event, EventReader, Limits
-from realtime.socketio.recovery import Left, RecoveryLog
+from realtime.socketio.recovery import Membership, Strand
+from realtime.socketio.returning import LOSSES, Returning
+from realtime.socketio.rooms import Room, Telling
 from realtime.socketio.socket import Socket
 from realtime.websocket.handshake import Handshake
 
@@ -69,8 +68,8 @@ class Handler(Protocol):
     def connect(self, socket: Socket) -> Deferred[None] | None:
         """A client would like to be let in. Raise, or fail with, `Refused`.
 
-        If ``socket.is_recovered``, it has its rooms and its ``data`` again; set that to ``False`` to have it
-        begin anew, with another id and in no rooms.
+        If ``socket.is_recovered``, it has its rooms and its ``data`` again; ``socket.begin_anew()`` has it let
+        in as anybody else, with another id and in no rooms.
         """
 
     def received(self, socket: Socket, event: Event, acknowledge: Acknowledge | None) -> None:
@@ -105,122 +104,147 @@ class Namespace:
         self.clock = clock
         self.reader = EventReader(handler.events, limits)
         self._handler = handler
-        self._rooms: dict[str, dict[Socket, None]] = {}
+        self._rooms: dict[str, Room] = {}
+        self._sockets: dict[str, Socket] = {}
         self._greetings: Deadlines[Socket] = Deadlines(
             clock, _GREETING_SECONDS, lambda socket, _: socket.release()
         )
-        self._log_of_events = RecoveryLog(recovery_seconds) if recovery_seconds else None
+        self._returning = Returning(clock, recovery_seconds) if recovery_seconds else None
 
     # -- for whoever tells ---------------------------------------------------------------------
 
     def to(self, room: str, event: str, *arguments: Any, but: Socket | None = None) -> None:
         """Send an event to all sockets in a room, but one; a socket's id is a room of its own."""
-        members = self._rooms.get(room)
-        if members is None and self._log_of_events is None:
+        found, returning = self._rooms.get(room), self._returning
+        if found is None and room in self._sockets:
+            if self._sockets[room] is not but:
+                self.emit_to(self._sockets[room], event, arguments)
             return
-        logged = None if self._log_of_events is None else self._logged(event, arguments, room, but)
-        plain = None
-        for socket in members or ():
-            if socket is but:
-                continue
-            if logged is not None and socket.private_id is not None:
-                socket.send(logged)
-            else:
-                if plain is None:
-                    plain = packets.event(event, arguments, namespace=self.name)
-                socket.send(plain)
+        strand = None
+        if returning is not None:
+            strand = returning.log.known(room) if found is None else found.strand
+        if found is None and strand is None:
+            return
+        telling = Telling(self.name, event, arguments, self._offset_of_next(strand))
+        self._keep(telling, strand, but)
+        if found is not None:
+            found.send(telling, but)
 
     def emit_to(self, socket: Socket, event: str, arguments: Sequence[Any]) -> None:
         """Send an event to one socket."""
-        if socket.private_id is None:
-            socket.send(packets.event(event, arguments, namespace=self.name))
-        else:
-            socket.send(self._logged(event, arguments, socket.id, None))
+        strand = None
+        if self._returning is not None and socket.private_id is not None:
+            log = self._returning.log
+            strand = log.known(socket.id) if socket.is_over else self._returning.own(socket)
+        if strand is None and socket.is_over:
+            return
+        telling = Telling(self.name, event, arguments, self._offset_of_next(strand))
+        self._keep(telling, strand, None)
+        socket.send(telling.to(socket))
 
-    def _logged(self, event: str, arguments: Sequence[Any], target: str, but: Socket | None) -> Group:
-        """Return an event as it goes to those who may come back to it, and is kept for them."""
-        log = self._log_of_events
-        if log is None:
-            return packets.event(event, arguments, namespace=self.name)
-        group = packets.event(event, [*arguments, log.next_offset()], namespace=self.name)
-        log.add(group, (target,), self.clock.seconds(), None if but is None else but.id)
-        return group
+    def _offset_of_next(self, strand: Strand | None) -> str | None:
+        return None if strand is None or self._returning is None else self._returning.log.next_offset()
+
+    def _keep(self, telling: Telling, strand: Strand | None, but: Socket | None) -> None:
+        if strand is not None and self._returning is not None:
+            self._returning.add(telling.logged, strand, None if but is None else but.id)
 
     # -- rooms ---------------------------------------------------------------------------------
 
     def join(self, socket: Socket, room: str) -> None:
         """See `Socket.join`."""
-        log = self._log_of_events
-        socket.rooms.setdefault(room, 0 if log is None else log.position)
-        self._rooms.setdefault(room, {})[socket] = None
+        if not socket.is_over and room not in socket.rooms:
+            self._join(socket, room, 0 if self._returning is None else self._returning.log.position)
+
+    def _join(self, socket: Socket, name: str, since: int) -> None:
+        socket.rooms[name] = since
+        room = self._rooms.get(name)
+        if room is None:
+            strand = None if self._returning is None else self._returning.log.strand(name)
+            room = self._rooms[name] = Room(name, strand)
+        room.join(socket)
 
     def leave(self, socket: Socket, room: str) -> None:
         """See `Socket.leave`."""
-        if room in socket.rooms:
-            del socket.rooms[room]
-            members = self._rooms[room]
-            del members[socket]
-            if not members:
-                del self._rooms[room]
+        since = socket.rooms.pop(room, None)
+        if since is None:
+            return
+        found = self._rooms[room]
+        found.leave(socket)
+        if not found:
+            del self._rooms[room]
+        returning = self._returning
+        if returning is not None and found.strand is not None and socket.is_accepted:
+            returning.left_room(socket, Membership(room, found.strand, since))
+
+    def _leave_all(self, socket: Socket) -> None:
+        for room in list(socket.rooms):
+            self.leave(socket, room)
 
     # -- a socket's life, for the server -------------------------------------------------------
 
-    def admit(self, session: Session, handshake: Handshake, auth: dict[str, Any]) -> Deferred[Socket]:
-        """Ask the handler; fires with a socket, whose client was answered, or fails with `Refused`."""
-        return Deferred.fromCoroutine(self._admit(session, handshake, auth))
+    def make_socket(self, session: Session, handshake: Handshake, auth: dict[str, Any]) -> Socket:
+        """Return a socket for a client that would like to be let in; `admit` asks the handler."""
+        return Socket(self, session, handshake, auth)
 
-    async def _admit(self, session: Session, handshake: Handshake, auth: dict[str, Any]) -> Socket:
-        log = self._log_of_events
-        recovered = None
-        socket = Socket(self, session, handshake, auth)
-        if log is not None and session.revision == 4:
-            socket.position = log.position
-            socket.private_id = token_urlsafe(15)
-            recovered = log.come_back(auth.get("pid"), auth.get("offset"), self.clock.seconds())
-            if recovered is not None:
-                left = recovered.left
-                socket.id, socket.data, socket.position = left.socket_id, left.data, left.position
-                socket.is_recovered = True
-                socket.private_id = left.private_id  # by this a client knows that it has come back
-                socket.rooms.update(left.rooms)
-                for room in left.rooms:
-                    self.join(socket, room)
-        self.join(socket, socket.id)
+    def admit(self, socket: Socket) -> Deferred[None]:
+        """Ask the handler; fires when the client was answered, or fails with `Refused`."""
+        return Deferred.fromCoroutine(self._admit(socket))
+
+    async def _admit(self, socket: Socket) -> None:
+        self._begin(socket)
         try:
             waiting = self._handler.connect(socket)
             if waiting is not None:
                 await waiting
         except Refused:
-            self._go(socket)
+            self.give_up(socket)
             raise
         except Exception:
-            self._go(socket)
+            self.give_up(socket)
             self._log.failure("socketio: {namespace} can't let anybody in", namespace=self.name)
             raise Refused("Temporarily unavailable") from None
-        if not session.is_open:
-            self.end(socket, Reason.TRANSPORT_CLOSE.value)
-            raise Refused("gone")
-        missed: list[Group] = []
-        if log is not None and recovered is not None:
-            if not socket.is_recovered:
-                self._begin_anew(socket)
-            else:
-                missed = log.missed(recovered, socket.rooms)
+        if socket.is_over or socket.has_overflowed:
+            self.give_up(socket)
+            self._tell_disconnected(socket, Reason.TRANSPORT_CLOSE.value)
+            raise Refused("Temporarily unavailable")
+        missed = [] if self._returning is None else self._returning.take_missed(socket)
         payload: dict[str, str] | None = None
-        if session.revision == 4:
+        if socket.revision == 4:
             payload = {"sid": socket.id}
             if socket.private_id is not None:
                 payload["pid"] = socket.private_id
         if socket.accept([packets.connect(self.name, payload), *missed]):
             self._greetings.start(socket)
-        return socket
 
-    def _begin_anew(self, socket: Socket) -> None:
-        for room in list(socket.rooms):
-            self.leave(socket, room)
-        socket.id = token_urlsafe(15)
-        socket.private_id = token_urlsafe(15)
-        self.join(socket, socket.id)
+    def _begin(self, socket: Socket) -> None:
+        returning = self._returning
+        recovered = None
+        if returning is not None and socket.revision == 4:
+            old = returning.old_socket(self._sockets, socket.auth.get("pid"))
+            if old is not None:
+                old.session.end(Reason.TRANSPORT_CLOSE, CloseCode.REPLACED)
+            recovered = returning.come_back(socket)
+            if recovered is None:
+                returning.begin(socket)
+            else:
+                for room, _, since, until, _ in recovered.left.memberships:
+                    if until is None:
+                        self._join(socket, room, since)
+        self._sockets[socket.id] = socket
+
+    def begin_anew(self, socket: Socket) -> None:
+        """See `Socket.begin_anew`."""
+        if self._returning is not None and socket.is_recovered and not socket.is_accepted:
+            self._leave_all(socket)
+            if self._sockets.get(socket.id) is socket:
+                del self._sockets[socket.id]
+            socket.is_recovered = False
+            socket.forget_waiting()
+            if not socket.is_over:
+                socket.begin()
+                self._returning.begin(socket)
+                self._sockets[socket.id] = socket
 
     def receive(self, socket: Socket, event: Event, ack_id: int | None, *, exceeds: bool) -> None:
         """Give an event to the handler; a fault in it is ours, and ends this socket alone."""
@@ -229,13 +253,16 @@ class Namespace:
             (self._handler.exceeded if exceeds else self._handler.received)(socket, event, acknowledge)
         except Exception:
             self._failed(socket)
+            socket.disconnect(CloseCode.TRY_AGAIN_LATER)
 
     def disconnect(self, socket: Socket, code: CloseCode) -> None:
         """See `Socket.disconnect`."""
         client = socket.session.data
-        if isinstance(client, Client) and self.name in client.joining:
+        if not isinstance(client, Client) or socket.is_over:
+            return
+        if not socket.is_accepted:
             socket.leaves_with = code
-        elif isinstance(client, Client) and client.release(self.name, socket):
+        elif client.release(self.name, socket):
             client.put_out(self.name)
             socket.release()
             socket.session.send(packets.disconnect(self.name))
@@ -245,26 +272,32 @@ class Namespace:
 
     def end(self, socket: Socket, reason: str) -> None:
         """A socket is over: keep its place if it may come back, and tell the handler."""
-        log, private_id = self._log_of_events, socket.private_id
-        if log is not None and private_id is not None and reason not in (LEFT_BY_CLIENT, LEFT_BY_SERVER):
-            rooms = {room: joined for room, joined in socket.rooms.items() if room != socket.id}
-            left = Left(private_id, socket.id, rooms, socket.data, socket.position, self.clock.seconds())
-            log.leave(left)
-        socket.end()
-        try:
-            self._handler.disconnected(socket, reason)
-        except Exception:
-            self._log.failure("socketio: session {session} failed", session=socket.number)
+        if self._returning is not None and reason in LOSSES:
+            self._returning.leave(socket, self._rooms)
+        self._go(socket)
+        self._tell_disconnected(socket, reason)
+
+    def give_up(self, socket: Socket, *, is_lost: bool = False) -> None:
+        """A socket won't be let in. If it had come back, it may do so again."""
+        if self._returning is not None:
+            self._returning.give_up(socket, is_lost=is_lost)
         self._go(socket)
 
     def _go(self, socket: Socket) -> None:
-        for room in list(socket.rooms):
-            self.leave(socket, room)
         socket.end()
+        self._leave_all(socket)
+        self._greetings.stop(socket)
+        if self._sockets.get(socket.id) is socket:
+            del self._sockets[socket.id]
 
-    def _failed(self, socket: Socket, failure: Failure | None = None) -> None:
-        self._log.failure("socketio: session {session} failed", failure, session=socket.number)
-        socket.disconnect(CloseCode.TRY_AGAIN_LATER)
+    def _tell_disconnected(self, socket: Socket, reason: str) -> None:
+        try:
+            self._handler.disconnected(socket, reason)
+        except Exception:
+            self._failed(socket)
+
+    def _failed(self, socket: Socket) -> None:
+        self._log.failure("socketio: session {session} failed", session=socket.number)
 
     def __len__(self) -> int:
         """Return the number of rooms."""

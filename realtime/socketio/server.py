@@ -41,6 +41,7 @@ from realtime.socketio.packets import Assembler, Kind, Limits, Packet, PacketErr
 from realtime.socketio.socket import Socket
 from realtime.websocket.handshake import Handshake
 
+_COMINGS_AND_GOINGS: Final = {Kind.CONNECT, Kind.DISCONNECT}
 _EVENTS: Final = {Kind.EVENT, Kind.BINARY_EVENT}
 
 
@@ -78,6 +79,7 @@ class Server:
             if "/" in self._namespaces:
                 self._join(session, client, "/", _query_of(handshake))
             else:
+                client.put_out("/")  # what it says there is for nobody
                 session.send(packets.connect("/", None))
 
     def received(self, session: Session, data: str | bytes) -> None:
@@ -93,6 +95,8 @@ class Server:
         self._unused.stop(session)
         client, session.data = session.data, None
         if isinstance(client, Client):
+            for name, socket in list(client.joining.items()):
+                self._namespaces[name].give_up(socket, is_lost=True)
             for name, socket in client.sockets():
                 client.release(name, socket)
                 self._namespaces[name].end(socket, reason.value)
@@ -112,6 +116,9 @@ class Server:
 
     def _take(self, session: Session, client: Client, packet: Packet, *, exceeds: bool) -> None:
         kind, name = packet.kind, packet.namespace
+        if exceeds and kind in _COMINGS_AND_GOINGS:
+            session.close(CloseCode.TOO_MANY_REQUESTS)
+            return
         if kind is Kind.CONNECT:
             self._connect(session, client, packet)
             return
@@ -128,7 +135,11 @@ class Server:
         elif kind in _EVENTS:
             namespace.receive(socket, namespace.reader.read(packet), packet.ack_id, exceeds=exceeds)
         elif packet.ack_id is not None:
-            socket.acknowledged(packet.ack_id, packets.read_ack(packet, self._limits))
+            arguments = packets.read_ack(packet, self._limits)
+            if exceeds and not socket.awaits(packet.ack_id):
+                session.close(CloseCode.TOO_MANY_REQUESTS)
+            else:
+                socket.acknowledged(packet.ack_id, arguments)
 
     # -- joining -------------------------------------------------------------------------------
 
@@ -151,20 +162,20 @@ class Server:
         if client.is_full:
             self._refuse(session, name, Refused("Too many namespaces"))
             return
-        client.joining.add(name)
+        socket = client.joining[name] = namespace.make_socket(session, client.handshake, auth)
         self._look(session, client)
-        admitted = namespace.admit(session, client.handshake, auth)
-        admitted.addCallback(self._joined, session, client, name)
+        admitted = namespace.admit(socket)
+        admitted.addCallback(self._joined, socket, client, name)
         admitted.addErrback(self._not_joined, session, client, name)
 
-    def _joined(self, socket: Socket, session: Session, client: Client, name: str) -> None:
-        client.joining.discard(name)
+    def _joined(self, _: None, socket: Socket, client: Client, name: str) -> None:
+        client.joining.pop(name, None)
         client.keep(name, socket)
         if socket.leaves_with is not None:
             socket.disconnect(socket.leaves_with)
 
     def _not_joined(self, failure: Failure, session: Session, client: Client, name: str) -> None:
-        client.joining.discard(name)
+        client.joining.pop(name, None)
         if failure.check(Refused):
             self._refuse(session, name, failure.value)
             self._look(session, client)

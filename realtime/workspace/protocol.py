@@ -96,9 +96,9 @@ class WorkspaceHandler:
     async def _come_back(self, socket: Socket, session: Session, before: Session) -> None:
         token, status = before.token, before.status
         if token is None or not await session.resume(token, status):
-            socket.is_recovered = False
+            socket.begin_anew()
             return
-        for room in set(socket.rooms) - session.rooms - {socket.id}:
+        for room in set(socket.rooms) - session.rooms:
             socket.leave(room)
 
     def received(self, socket: Socket, event: SocketEvent, acknowledge: Acknowledge | None) -> None:

@@ -49,7 +49,7 @@ class Handler:
         if how == "raise":
             raise ZeroDivisionError
         if how == "anew":
-            socket.is_recovered = False
+            socket.begin_anew()
         if how == "kick":
             socket.disconnect(CloseCode.FORBIDDEN)
         if how != "quiet" and not socket.is_recovered:
@@ -108,6 +108,7 @@ class ServerTestCase(EngineTestCase):
     """Has a server with the namespaces ``/`` and ``/custom``."""
 
     recovery_seconds = 0.0
+    connect_timeout = 45.0
 
     def make_application(self) -> Any:
         """A server for them."""
@@ -116,7 +117,22 @@ class ServerTestCase(EngineTestCase):
             name: Namespace(name, handler, clock=self.clock, recovery_seconds=self.recovery_seconds)
             for name, handler in (("/", self.root), ("/custom", self.custom))
         }
-        return WatchedServer(self.namespaces.values(), clock=self.clock, connect_timeout=45)
+        return WatchedServer(self.namespaces.values(), clock=self.clock, connect_timeout=self.connect_timeout)
+
+    def tearDown(self) -> None:
+        """Let all clients go, and the time pass in which they may come back."""
+        for peer in self.peers:
+            peer.go()
+        for _ in range(300 if self.recovery_seconds else 0):
+            self.clock.advance(1)
+        super().tearDown()
+        for namespace in self.namespaces.values():
+            self.assertEqual((len(namespace), namespace._sockets, len(namespace._greetings)), (0, {}, 0))
+            if namespace._returning is not None:
+                log = namespace._returning.log
+                self.assertEqual((len(log), log.held), (0, (0, 0)))
+                self.assertEqual(namespace._returning._coming, {})
+        self.assertEqual(len(self.application._unused), 0)
 
     def connect(self, packet: str = "0", version: int = 4) -> Player:
         """A client that has joined a namespace; what has come is not read."""
@@ -159,7 +175,7 @@ class Player:
         for frame in self.peer.frames():
             if frame.opcode == BINARY:
                 found.append(frame.payload)
-            else:
+            elif frame != (TEXT, b"2"):
                 assert (frame.opcode, frame.payload[:1]) == (TEXT, b"4"), frame
                 found.append(frame.payload[1:].decode())
         return found

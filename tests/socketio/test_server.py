@@ -245,7 +245,7 @@ class LeavingTests(ServerTestCase):
         """Nothing is left of a socket's rooms."""
         player = self.connect()
         player.say('2["join","a"]')
-        self.assertEqual(len(self.namespaces["/"]), 2)
+        self.assertEqual(len(self.namespaces["/"]), 1)
         player.say("1")
         self.assertEqual(len(self.namespaces["/"]), 0)
 
