@@ -1,11 +1,18 @@
 """What the processes of one server tell each other: messages, who is there, who holds what.
 
 Three interfaces, each with its guarantees in its docstring and its implementation for a single
-process beside it:
+process beside it; the one for several is in the module of that name with ``redis_`` before it:
 
 ``bus``       publish and subscribe by topic; fast, and allowed to lose
 ``presence``  who is connected, anywhere
 ``leases``    who holds something, for as long as its process lives
+
+``redis_cluster`` builds those for several processes, out of
+
+``redis_address``, ``redis_connection``, ``redis_protocol``  one connection, kept up
+``redis_channels``                 what a process hears: the bus, and the changes of presence (``redis_roster``)
+``redis_process``, ``redis_operations``  a process's life, and what it asks of Redis, once each
+``redis_scripts``                  what is in Redis: all names, all scripts
 
 What must not be lost is in the database first; the cluster only makes it fast.
 """

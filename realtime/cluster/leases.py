@@ -13,6 +13,9 @@ class Leases(Protocol):
 
     A lease lasts until it is released, or taken by another, or until the process that took it has
     died: then it is free within 10 seconds. Holders are texts that their users choose.
+
+    What can't be carried out because other processes can't be reached fails with ClusterUnavailable; to release
+    waits instead, until it can be.
     """
 
     def take(self, name: str, holder: str) -> Deferred[str | None]:

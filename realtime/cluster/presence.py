@@ -20,6 +20,9 @@ class Presence(Protocol):
     left, or the process that had it has died: that is noticed within 10 seconds. Of two connections
     that enter (or leave) at the same moment on two processes exactly one is told that it was the
     first (the last). A watcher that raises is logged; the others are still told.
+
+    What can't be carried out because other processes can't be reached fails with ClusterUnavailable; but who
+    leaves has left, and is answered when it is known.
     """
 
     def enter(self, group: str, member: str) -> Deferred[bool]:
@@ -35,7 +38,11 @@ class Presence(Protocol):
         """Fires with whether a member is present."""
 
     def watch(self, group: str, watcher: Watcher) -> Callable[[], None]:
-        """Call ``watcher`` on every change from now on; returns what ends that, at once."""
+        """Call ``watcher`` on every change from now on; returns what ends that, at once.
+
+        Of what changes while it can't be carried from process to process (at the beginning, for a moment, and
+        in a gap), the difference is told that it has made.
+        """
 
 
 class MemoryPresence:

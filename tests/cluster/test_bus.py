@@ -6,6 +6,7 @@ from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
 from realtime.cluster.bus import Bus, MemoryBus, Subscription, Topic
+from tests.cluster.kinds import InMemory, Kind, OverRedis
 
 
 class Said(Struct):
@@ -25,7 +26,7 @@ OTHER = Topic("other", Said)
 COUNTED = Topic("counted", Counted)
 
 
-class BusTests:
+class BusTests(Kind):
     """Holds for one process, whatever is behind its bus."""
 
     bus: Bus
@@ -36,6 +37,7 @@ class BusTests:
 
     def setUp(self) -> None:
         """Make a bus, and a list of what is heard."""
+        super().setUp()
         self.bus = self.make_bus()
         self.heard: list[str] = []
 
@@ -75,11 +77,13 @@ class BusTests:
             self.say(str(number), topic=OTHER if number % 3 else SAID)
         self.check(*(f"a: {number}" for number in range(10)))
 
-    def test_active_at_once(self) -> None:
-        """Once a subscription is active nothing is missed."""
-        subscription = self.listen("a")
+    def test_active(self) -> None:
+        """Once a subscription is active nothing is missed; another listener of the topic is so at once."""
+        self.carry_out(self.listen("a").active)
+        self.say("hello")
+        self.check("a: hello")
         fired: list[None] = []
-        subscription.active.addCallback(fired.append)
+        self.listen("b").active.addCallback(fired.append)
         assert fired == [None]
 
     def test_the_message_itself(self) -> None:
@@ -162,7 +166,7 @@ class BusTests:
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
 
-class MemoryBusTests(BusTests, SynchronousTestCase):
+class MemoryBusTests(BusTests, InMemory):
     """The bus of a single process."""
 
     def make_bus(self) -> MemoryBus:
@@ -180,3 +184,15 @@ class MemoryBusTests(BusTests, SynchronousTestCase):
         for subscription in subscriptions:
             subscription.cancel()
         self.assertEqual(len(bus), 0)
+
+    def test_active_at_once(self) -> None:
+        """A subscription is active from its beginning."""
+        assert self.listen("a").active.called
+
+
+class RedisBusTests(BusTests, OverRedis):
+    """The bus of several processes, seen from one."""
+
+    def make_bus(self) -> Bus:
+        """Make one."""
+        return self.make_cluster().bus

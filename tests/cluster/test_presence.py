@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from typing import TypeVar
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from realtime.cluster.presence import MemoryPresence, Presence
+from tests.cluster.kinds import InMemory, Kind, OverRedis
 
 T = TypeVar("T")
 
 
-class PresenceTests:
+class PresenceTests(Kind):
     """Holds for one process, whatever is behind its presence."""
 
     presence: Presence
@@ -26,6 +28,7 @@ class PresenceTests:
 
     def setUp(self) -> None:
         """Make a presence, and a list of the changes that are told."""
+        super().setUp()
         self.presence = self.make_presence()
         self.told: list[tuple[str, bool]] = []
 
@@ -33,14 +36,9 @@ class PresenceTests:
         """Write a change down."""
         self.told.append((member, present))
 
-    def result(self, fired: Deferred[T]) -> T:
-        """What a Deferred has fired with."""
-        assert isinstance(self, SynchronousTestCase)
-        return self.successResultOf(fired)
-
     def members(self, group: str = "g") -> set[str]:
         """Who is present."""
-        members = self.result(self.presence.members(group))
+        members = self.carry_out(self.presence.members(group))
         return set(members)
 
     def test_nobody(self) -> None:
@@ -49,23 +47,23 @@ class PresenceTests:
 
     def test_first_and_last(self) -> None:
         """The first connection of a member, and the last, are told that they are."""
-        assert [self.result(self.presence.enter("g", "alice")) for _ in range(3)] == [True, False, False]
+        assert [self.carry_out(self.presence.enter("g", "alice")) for _ in range(3)] == [True, False, False]
         assert self.members() == {"alice"}
-        assert [self.result(self.presence.leave("g", "alice")) for _ in range(3)] == [False, False, True]
+        assert [self.carry_out(self.presence.leave("g", "alice")) for _ in range(3)] == [False, False, True]
         assert self.members() == set()
-        assert self.result(self.presence.enter("g", "alice"))
+        assert self.carry_out(self.presence.enter("g", "alice"))
 
     def test_groups_are_apart(self) -> None:
         """A member of one group is none of another."""
         self.presence.enter("g", "alice")
-        assert self.result(self.presence.enter("h", "alice"))
-        assert self.result(self.presence.leave("g", "alice"))
+        assert self.carry_out(self.presence.enter("h", "alice"))
+        assert self.carry_out(self.presence.leave("g", "alice"))
         assert (self.members("g"), self.members("h")) == (set(), {"alice"})
 
     def test_members_are_as_they_were(self) -> None:
         """Who asked keeps the answer, whatever happens then."""
         self.presence.enter("g", "alice")
-        before = self.result(self.presence.members("g"))
+        before = self.carry_out(self.presence.members("g"))
         self.presence.enter("g", "bob")
         self.presence.leave("g", "alice")
         assert before == {"alice"}
@@ -73,30 +71,41 @@ class PresenceTests:
     def test_changes_are_told(self) -> None:
         """A watcher hears of who comes and goes, once for each, not of every connection."""
         self.presence.watch("g", self.tell)
+        self.settle()
         for _ in range(2):
             self.presence.enter("g", "alice")
         self.presence.enter("h", "bob")
         for _ in range(2):
             self.presence.leave("g", "alice")
+        self.settle()
         assert self.told == [("alice", True), ("alice", False)]
 
     def test_told_when_it_is_so(self) -> None:
         """When a change is told the members are as it says."""
-        seen: list[tuple[bool, set[str]]] = []
-        self.presence.watch("g", lambda _, present: seen.append((present, self.members())))
+        asked: list[tuple[bool, Deferred[frozenset[str]]]] = []
+        self.presence.watch("g", lambda _, present: asked.append((present, self.presence.members("g"))))
         self.presence.enter("g", "alice")
+        self.settle()
         self.presence.leave("g", "alice")
+        self.settle()
+        seen = []
+        for present, members in asked:
+            found = self.carry_out(members)
+            seen.append((present, set(found)))
         assert seen == [(True, {"alice"}), (False, set())]
 
     def test_unwatched(self) -> None:
         """Who has ended watching hears nothing more; once is enough."""
         ends = [self.presence.watch("g", self.tell) for _ in range(2)]
         self.presence.enter("g", "alice")
+        self.settle()
         ends[0]()
         ends[0]()
         self.presence.leave("g", "alice")
+        self.settle()
         ends[1]()
         self.presence.enter("g", "bob")
+        self.settle()
         assert self.told == [("alice", True), ("alice", True), ("alice", False)]
 
     def test_unwatched_while_told(self) -> None:
@@ -104,6 +113,7 @@ class PresenceTests:
         self.presence.watch("g", lambda *_: end())
         end = self.presence.watch("g", self.tell)
         self.presence.enter("g", "alice")
+        self.settle()
         assert self.told == []
 
     def test_a_watcher_that_raises(self) -> None:
@@ -114,38 +124,49 @@ class PresenceTests:
 
         self.presence.watch("g", fail)
         self.presence.watch("g", self.tell)
-        assert self.result(self.presence.enter("g", "alice"))
+        assert self.carry_out(self.presence.enter("g", "alice"))
+        self.settle()
         assert self.told == [("alice", True)]
         assert isinstance(self, SynchronousTestCase)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    @given(steps=st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=40))
-    def test_against_counting(self, steps: list[tuple[bool, str]]) -> None:
+    def check_counting(self, steps: list[tuple[bool, str]]) -> None:
         """Whoever has entered more often than left is present, and the changes add up to that."""
-        self.setUp()
+        self.presence = self.make_presence()
+        self.told.clear()
         self.presence.watch("g", self.tell)
+        self.settle()
         counts: Counter[str] = Counter()
         for enters, member in steps:
             if enters:
                 counts[member] += 1
-                assert self.result(self.presence.enter("g", member)) == (counts[member] == 1)
+                assert self.carry_out(self.presence.enter("g", member)) == (counts[member] == 1)
             elif counts[member]:
                 counts[member] -= 1
-                assert self.result(self.presence.leave("g", member)) == (counts[member] == 0)
+                assert self.carry_out(self.presence.leave("g", member)) == (counts[member] == 0)
         assert self.members() == {member for member, count in counts.items() if count}
         present: set[str] = set()
+        self.settle()
         for member, now in self.told:
             assert (member in present) != now
             (present.add if now else present.remove)(member)
         assert present == self.members()
 
 
-class MemoryPresenceTests(PresenceTests, SynchronousTestCase):
+STEPS = st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=40)
+
+
+class MemoryPresenceTests(PresenceTests, InMemory):
     """Presence in a single process."""
 
     def make_presence(self) -> MemoryPresence:
         """Make one."""
         return MemoryPresence()
+
+    @given(steps=STEPS)
+    def test_against_counting(self, steps: list[tuple[bool, str]]) -> None:
+        """It is as if one had counted."""
+        self.check_counting(steps)
 
     def test_nothing_is_left(self) -> None:
         """Groups and watchers that are gone take no memory."""
@@ -156,3 +177,18 @@ class MemoryPresenceTests(PresenceTests, SynchronousTestCase):
             presence.leave(f"group {number}", "alice")
             end()
         self.assertFalse([kept for kept in vars(presence).values() if kept])
+
+
+class RedisPresenceTests(PresenceTests, OverRedis):
+    """The presence of several processes, seen from one."""
+
+    def make_presence(self) -> Presence:
+        """Make one that nobody has entered."""
+        self.prefix = f"test-{secrets.token_hex(4)}"
+        return self.make_cluster().presence
+
+    @given(steps=STEPS)
+    @settings(max_examples=15, deadline=None)
+    def test_against_counting(self, steps: list[tuple[bool, str]]) -> None:
+        """It is as if one had counted."""
+        self.check_counting(steps)
