@@ -21,7 +21,7 @@ from realtime.workspace.hub import (
 )
 from realtime.workspace.membership import Membership, Workspace
 from realtime.workspace.messages import ChannelDeleted, ChannelModel, UserJoined, UserLeft
-from realtime.workspace.store import ChannelStore
+from realtime.workspace.store import ChannelStore, TooMany
 
 
 class Administration:
@@ -57,14 +57,15 @@ class Administration:
             raise not_found()
 
     async def invite(self, by: User, workspace: str, user_id: int) -> None:
-        """Let a user belong to a workspace, and its connections hear what happens there."""
+        """Let a user belong to a workspace, and its connections hear what happens there. Twice is once."""
         await self._expect_closed(by, workspace)
-        person = await self.membership.add(workspace, user_id)
-        if person is None:
+        joined = await self.membership.add(workspace, user_id)
+        if joined is None:
             raise not_found()
-        room = room_of_workspace(workspace)
-        self._hub.move(user_id, Moved(joins=(room,)))
-        self._hub.tell(room, "user-joined", UserJoined(person, workspace))
+        if joined.is_new:
+            room = room_of_workspace(workspace)
+            self._hub.move(user_id, Moved(joins=(room,)))
+            self._hub.tell(room, "user-joined", UserJoined(joined.person, workspace))
 
     async def remove(self, by: User, workspace: str, user_id: int) -> None:
         """End that. The user is told as well, before it hears no more."""
@@ -97,7 +98,10 @@ class Administration:
 
     async def create_channel(self, creator: User, workspace: str, name: str, is_private: bool) -> ChannelModel:
         """Make a channel, and tell all who may see it."""
-        channel = await self.channels.create(creator, workspace, name, is_private, self._now())
+        try:
+            channel = await self.channels.create(creator, workspace, name, is_private, self._now())
+        except TooMany:
+            raise _too_many() from None
         if channel is None:
             raise not_found()
         if channel.is_private:
@@ -108,25 +112,35 @@ class Administration:
     async def rename_channel(self, channel: ChannelModel, name: str) -> ChannelModel:
         """Give a channel another name."""
         changed = await self.channels.rename(channel, name)
+        if changed is None:
+            raise not_found()
         self._hub.tell(room_of_channel(changed), "channel-updated", changed)
         return changed
 
     async def delete_channel(self, channel: ChannelModel) -> None:
         """Remove a channel with all that was said in it."""
-        if not await self.channels.delete(channel):
-            raise not_found()
-        self._hub.tell(room_of_channel(channel), "channel-deleted", ChannelDeleted(channel.id))
-
-    async def take_in(self, channel: ChannelModel, user_id: int) -> None:
-        """Let a user belong to a private channel. It is told of the channel, the others of it."""
-        self._expect_private(channel)
-        person = await self.channels.take_in(channel, user_id)
-        if person is None:
+        members = await self.channels.delete(channel)
+        if members is None:
             raise not_found()
         room = room_of_channel(channel)
-        self._hub.tell(room_of_user(user_id), "channel-created", channel)
-        self._hub.move(user_id, Moved(joins=(room,)))
-        self._hub.tell(room, "user-joined", UserJoined(person, channel.workspace_id, channel.id))
+        self._hub.tell(room, "channel-deleted", ChannelDeleted(channel.id))
+        for user_id in members:
+            self._hub.move(user_id, Moved(leaves=(room,)))
+
+    async def take_in(self, channel: ChannelModel, user_id: int) -> None:
+        """Let a user belong to a private channel. It is told of the channel, the others of it; once."""
+        self._expect_private(channel)
+        try:
+            joined = await self.channels.take_in(channel, user_id)
+        except TooMany:
+            raise _too_many() from None
+        if joined is None:
+            raise not_found()
+        if joined.is_new:
+            room = room_of_channel(channel)
+            self._hub.tell(room_of_user(user_id), "channel-created", channel)
+            self._hub.move(user_id, Moved(joins=(room,)))
+            self._hub.tell(room, "user-joined", UserJoined(joined.person, channel.workspace_id, channel.id))
 
     async def put_out(self, channel: ChannelModel, user_id: int) -> None:
         """End that. The user is told as well, before it hears no more."""
@@ -144,3 +158,7 @@ class Administration:
 
     def _now(self) -> int:
         return int(self._clock.seconds() * 1000)
+
+
+def _too_many() -> Refused:
+    return Refused(409, "conflict", "One may be in no more private channels.")

@@ -1,27 +1,45 @@
-"""Where one authenticated connection is: in which rooms, and how present it looks there."""
+"""Where one authenticated connection is: in which rooms, and how present it looks there.
+
+What its user is told to join or to leave it does at once; then, and when some of that may have been lost, it
+looks up where it belongs, for what was told may have come in another order than it was done.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
 from realtime.accounts.store import User
 from realtime.cluster.bus import Subscription
+from realtime.storage.errors import StorageUnavailable
 from realtime.workspace.hub import Moved, room_of_private, room_of_user, room_of_workspace
+from realtime.workspace.membership import Places
 from realtime.workspace.messages import OnlineStatus, StatusUpdated
 from realtime.workspace.parts import Parts, Peer
 from realtime.workspace.standing import Standing
 
 
 class Attendance:
-    """The attendance of ``peer``, a connection of ``user_id``."""
+    """The attendance of ``peer``, a connection of ``user``."""
 
-    __slots__ = ("_is_over", "_moves", "_parts", "_peer", "_rooms", "_standing", "_user_id")
+    __slots__ = (
+        *("_is_in", "_is_looking", "_is_over", "_moves", "_parts", "_peer"),
+        *("_rooms", "_standing", "_user", "_was_moved"),
+    )
+    _log = Logger()
 
-    def __init__(self, peer: Peer, parts: Parts, user_id: int) -> None:
+    def __init__(self, peer: Peer, parts: Parts, user: User) -> None:
         self._peer = peer
         self._parts = parts
-        self._user_id = user_id
+        self._user = user
         self._rooms: dict[str, None] = {}
-        self._standing = Standing(parts.presence, user_id)
+        self._standing = Standing(parts.presence, user.id, self._tell)
         self._moves: Subscription | None = None
+        self._is_in = False
+        self._is_looking = True
+        self._was_moved = False
         self._is_over = False
 
     @property
@@ -29,55 +47,97 @@ class Attendance:
         """The rooms it is in."""
         return frozenset(self._rooms)
 
-    async def go_in(self, user: User) -> None:
-        """Join the rooms of all places where the user belongs; what moves it meanwhile is not missed."""
-        moves = self._moves = self._parts.hub.follow(self._user_id, self._moved)
+    async def go_in(self) -> None:
+        """Join the rooms of all places where the user belongs.
+
+        Nothing that is told there is heard before, and nothing is missed once this returns. May fail with
+        `StorageUnavailable`; then `go_out` is still to be called.
+        """
+        moves = self._moves = self._parts.hub.follow(self._user.id, self._moved)
         await moves.active
-        places = await self._parts.membership.places(user)
+        await self._look_up()
         if not self._is_over:
-            self._join(room_of_user(self._user_id))
-            for workspace in places.workspaces:
-                self._join(room_of_workspace(workspace))
-            for channel_id in places.channels:
-                self._join(room_of_private(channel_id))
+            await self._parts.hub.carried(self._rooms)
+        if not self._is_over:
+            self._is_in = True
+            for room in self._rooms:
+                self._peer.join(room)
 
     async def look(self, status: OnlineStatus) -> None:
-        """Look as the client wants to, and tell the workspaces if that changes how its user looks."""
+        """Look as the client wants to, and tell the workspaces if that changes how its user looks.
+
+        Raises `ClusterUnavailable`.
+        """
         if not self._is_over:
-            await self._look(status, tuple(self._rooms))
+            await self._standing.change(status)
 
     async def go_out(self) -> None:
         """Leave all rooms, and look offline."""
         self._is_over = True
         if self._moves is not None:
             self._moves.cancel()
-        rooms = tuple(self._rooms)
-        for room in rooms:
+        for room in self._rooms:  # which are kept: there it is told that the user has gone
             self._leave(room)
-        await self._look(OnlineStatus.OFFLINE, rooms)
+        await self._standing.change(OnlineStatus.OFFLINE)
 
-    async def _look(self, status: OnlineStatus, rooms: tuple[str, ...]) -> None:
-        shown = await self._standing.change(status)
-        if shown is not None:
-            update = StatusUpdated(str(self._user_id), shown)
-            for room in rooms:
-                if room.startswith(room_of_workspace("")):
-                    self._parts.hub.tell(room, "online-status-updated", update)
+    def _tell(self, status: OnlineStatus) -> None:
+        update = StatusUpdated(str(self._user.id), status)
+        for room in list(self._rooms):
+            if room.startswith(room_of_workspace("")):
+                self._parts.hub.tell(room, "online-status-updated", update)
+
+    # -- rooms ---------------------------------------------------------------------------------
 
     def _moved(self, moved: Moved) -> None:
-        for room in moved.joins:
-            self._join(room)
-        for room in moved.leaves:
-            self._leave(room)
+        if self._rooms:  # else it is about to be told where it belongs
+            self._change(moved.joins, moved.leaves)
+        self._was_moved = True
+        if not self._is_looking:
+            self._is_looking = True
+            self._parts.hub.in_turn(self._look_up).addErrback(self._not_looked_up)
 
-    def _join(self, room: str) -> None:
-        if room not in self._rooms:
-            self._rooms[room] = None
-            self._parts.hub.entered([room])
-            self._peer.join(room)
+    async def _look_up(self) -> None:
+        """Be in all rooms where the user belongs, and in no other; again if it is moved meanwhile."""
+        try:
+            while not self._is_over:
+                self._was_moved = False
+                places = await self._parts.membership.places(self._user)
+                if not self._was_moved:
+                    self._be_in(places)
+                    break
+        finally:
+            self._is_looking = False
+
+    def _be_in(self, places: Places) -> None:
+        if self._is_over:
+            return
+        belongs = {
+            room_of_user(self._user.id): None,
+            **{room_of_workspace(workspace): None for workspace in places.workspaces},
+            **{room_of_private(channel_id): None for channel_id in places.channels},
+        }
+        self._change(belongs, [room for room in self._rooms if room not in belongs])
+
+    def _not_looked_up(self, failure: Failure) -> None:
+        # It is where it was told to be; the next time that it is moved it looks up everything.
+        if not failure.check(StorageUnavailable):
+            self._log.failure(
+                "workspace: connection {connection} failed", failure, connection=self._peer.number
+            )
+
+    def _change(self, joins: Iterable[str], leaves: Iterable[str]) -> None:
+        for room in joins:
+            if room not in self._rooms:
+                self._rooms[room] = None
+                self._parts.hub.entered([room])
+                if self._is_in:
+                    self._peer.join(room)
+        for room in leaves:
+            if room in self._rooms:
+                self._leave(room)
+                del self._rooms[room]
 
     def _leave(self, room: str) -> None:
-        if room in self._rooms:
-            del self._rooms[room]
+        if self._is_in:
             self._peer.leave(room)
-            self._parts.hub.left([room])
+        self._parts.hub.left([room])

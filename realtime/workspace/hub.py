@@ -2,7 +2,8 @@
 
 A room is a workspace, a private channel, or a user with all its connections. What is told to a room is
 published once; every process that has somebody in it passes it on to those. Who is taken into a room, or put
-out, while it is connected hears of that on its user's control topic and moves.
+out, while it is connected hears of that on its user's control topic and moves; as two processes may say so in
+either order, and what they say may be lost, each connection then looks up where it belongs.
 
 A room is listened to for a while after its last member here has gone: one that comes back within that time is
 given what it has missed.
@@ -10,17 +11,22 @@ given what it has missed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from realtime.cluster.bus import Bus, Subscription, Topic
 from realtime.workspace.messages import ChannelModel
 
 _encode: Final = msgspec.json.Encoder().encode
+
+_AT_ONCE: Final = 32
+"""As many as are read from the database in one go. All connections of a process may want to at the same
+moment, when other processes were out of reach: more than the database lets wait."""
 
 
 class Moved(Struct, frozen=True):
@@ -84,6 +90,7 @@ class Hub:
         self._clock = clock
         self._linger = linger
         self._rooms: dict[str, _Room] = {}
+        self._looking_up = DeferredSemaphore(_AT_ONCE)
 
     # -- telling -------------------------------------------------------------------------------
 
@@ -97,8 +104,12 @@ class Hub:
         self._bus.publish(_control(user_id), moved)
 
     def follow(self, user_id: int, moved: Callable[[Moved], None]) -> Subscription:
-        """Hear what a user's connections are to do."""
-        return self._bus.subscribe(_control(user_id), moved)
+        """Hear what a user's connections are to do; nothing in particular, if some of that was lost."""
+        return self._bus.subscribe(_control(user_id), moved, lambda: moved(Moved()))
+
+    def in_turn(self, look_up: Callable[[], Coroutine[Any, Any, None]]) -> Deferred[None]:
+        """Look up where a connection belongs, when not too many others do."""
+        return self._looking_up.run(lambda: Deferred.fromCoroutine(look_up()))
 
     # -- who is here ---------------------------------------------------------------------------
 
@@ -112,6 +123,10 @@ class Hub:
                 room.closing.cancel()
                 room.closing = None
             room.members += 1
+
+    def carried(self, rooms: Iterable[str]) -> Deferred[list[None]]:
+        """Fires once all that is told to these rooms, in which somebody is, gets here."""
+        return gatherResults([self._rooms[name].subscription.active for name in rooms])
 
     def left(self, rooms: Iterable[str]) -> None:
         """Somebody here has left these rooms."""

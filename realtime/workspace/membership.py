@@ -7,15 +7,17 @@ workspace; a private one to those who were taken into it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import bindparam, delete, insert, select
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from realtime.accounts.store import User
 from realtime.storage.database import Database
+from realtime.storage.errors import Conflict
 from realtime.storage.statements import Statement
 from realtime.storage.tables import (
     users,
@@ -25,8 +27,12 @@ from realtime.storage.tables import (
     workspaces,
 )
 from realtime.storage.transaction import Transaction
-from realtime.storage.upserts import upsert
 from realtime.workspace.messages import DEFAULT_WORKSPACE, Person
+
+T = TypeVar("T")
+
+_MANY: Final = 50
+"""Users that are asked about in one statement."""
 
 
 class Workspace(Struct, frozen=True):
@@ -41,6 +47,13 @@ class Places(Struct, frozen=True):
 
     workspaces: list[str]
     channels: list[int]
+
+
+class Joined(Struct, frozen=True):
+    """Somebody who belongs somewhere. It is not new if that was so already."""
+
+    person: Person
+    is_new: bool
 
 
 _USER: Final = Statement(select(users.c.id, users.c.user_name).where(users.c.id == bindparam("user")))
@@ -76,13 +89,23 @@ _MEMBERS: Final = Statement(
     .order_by(users.c.id)
     .limit(bindparam("count"))
 )
-_ADD: Final = Statement(
-    upsert(
-        workspace_members,
-        key=["workspace_id", "user_id"],
-        values=["workspace_id", "user_id"],
-        update=lambda new: {"user_id": workspace_members.c.user_id},
+_THOSE: Final = Statement(
+    select(workspace_members.c.user_id).where(
+        workspace_members.c.workspace_id == bindparam("workspace"),
+        workspace_members.c.user_id.in_([bindparam(f"user{number}") for number in range(_MANY)]),
     )
+)
+_STAYS: Final = Statement(
+    select(workspace_members.c.user_id)
+    .where(
+        workspace_members.c.workspace_id == bindparam("workspace"),
+        workspace_members.c.user_id == bindparam("user"),
+    )
+    .with_for_update()
+)
+"""While this transaction lasts, who belongs there is not put out."""
+_ADD: Final = Statement(
+    insert(workspace_members).values(workspace_id=bindparam("workspace"), user_id=bindparam("user"))
 )
 _REMOVE: Final = Statement(
     delete(workspace_members).where(
@@ -90,19 +113,31 @@ _REMOVE: Final = Statement(
         workspace_members.c.user_id == bindparam("user"),
     )
 )
-_REMOVE_FROM_CHANNELS: Final = Statement(
+_REMOVE_FROM_CHANNEL: Final = Statement(
     delete(workspace_channel_members).where(
+        workspace_channel_members.c.channel_id == bindparam("channel"),
         workspace_channel_members.c.user_id == bindparam("user"),
-        workspace_channel_members.c.channel_id.in_(
-            select(workspace_channels.c.id).where(workspace_channels.c.workspace_id == bindparam("workspace"))
-        ),
     )
 )
 _OWN_CHANNELS: Final = Statement(
-    select(workspace_channel_members.c.channel_id)
+    select(workspace_channels.c.id, workspace_channels.c.workspace_id)
+    .join(workspace_channel_members, workspace_channel_members.c.channel_id == workspace_channels.c.id)
     .where(workspace_channel_members.c.user_id == bindparam("user"))
-    .order_by(workspace_channel_members.c.channel_id)
+    .order_by(workspace_channels.c.id)
 )
+
+
+def write_again(database: Database, work: Callable[..., T], *arguments: Any) -> Deferred[T]:
+    """Write; once more after a `Conflict`: another process did the same, or took away what it builds on.
+
+    The second time it sees that. If there is a `Conflict` again the user is gone who asks for it.
+    """
+
+    def again(failure: Failure) -> Deferred[T]:
+        failure.trap(Conflict)
+        return database.write(work, *arguments)
+
+    return database.write(work, *arguments).addErrback(again)
 
 
 class Membership:
@@ -140,12 +175,12 @@ class Membership:
         """Fires with ``count`` members of a workspace whose ids are above ``after``."""
         return self._database.read(self._members, workspace, after, count)
 
-    def add(self, workspace: str, user_id: int) -> Deferred[Person | None]:
+    def add(self, workspace: str, user_id: int) -> Deferred[Joined | None]:
         """Let a user belong to a workspace; ``None`` if there is no such user or workspace."""
-        return self._database.write(self._add, workspace, user_id)
+        return write_again(self._database, self._add, workspace, user_id)
 
     def remove(self, workspace: str, user_id: int) -> Deferred[list[int] | None]:
-        """End that, in its private channels too; fires with those, ``None`` if the user did not belong."""
+        """End that, in its private channels too; fires with those, or ``None`` if the user did not belong."""
         return self._database.write(self._remove, workspace, user_id)
 
     # -- on a database thread, for this room and that of the channels --------------------------
@@ -156,6 +191,12 @@ class Membership:
             return True
         return transaction.row(_IS_MEMBER, workspace=workspace, user=user_id) is not None
 
+    def stays(self, transaction: Transaction, workspace: str, user_id: int) -> bool:
+        """Whether a user belongs to a workspace, and will until the transaction ends."""
+        if self.everybody_belongs(workspace):
+            return True
+        return transaction.row(_STAYS, workspace=workspace, user=user_id) is not None
+
     def may_see(self, transaction: Transaction, workspace: str, user: User) -> bool:
         """Whether there is such a workspace for a user; an administrator sees all."""
         if "\0" in workspace or transaction.row(_WORKSPACE, workspace=workspace) is None:
@@ -163,7 +204,16 @@ class Membership:
         return user.is_admin or self.belongs(transaction, workspace, user.id)
 
     def _those_of(self, transaction: Transaction, workspace: str, user_ids: Sequence[int]) -> list[int]:
-        return [each for each in dict.fromkeys(user_ids) if self.belongs(transaction, workspace, each)]
+        asked = list(dict.fromkeys(user_ids))
+        if self.everybody_belongs(workspace):
+            return asked
+        found: set[int] = set()
+        for first in range(0, len(asked), _MANY):
+            some = asked[first : first + _MANY]
+            some += some[-1:] * (_MANY - len(some))
+            parameters: dict[str, Any] = {f"user{number}": user_id for number, user_id in enumerate(some)}
+            found.update(user_id for (user_id,) in transaction.rows(_THOSE, workspace=workspace, **parameters))
+        return [each for each in asked if each in found]
 
     def _workspaces(self, transaction: Transaction, user: User) -> list[Workspace]:
         if user.is_admin:
@@ -178,7 +228,9 @@ class Membership:
         own = [row[0] for row in transaction.rows(_OWN, user=user.id)]
         if self._is_open and DEFAULT_WORKSPACE not in own:
             own.append(DEFAULT_WORKSPACE)
-        return Places(own, [channel for (channel,) in transaction.rows(_OWN_CHANNELS, user=user.id)])
+        # Private channels of the first workspace outlast its being open; who is in them may not belong there.
+        channels = transaction.rows(_OWN_CHANNELS, user=user.id)
+        return Places(own, [channel for channel, workspace in channels if workspace in own])
 
     def _members(self, transaction: Transaction, workspace: str, after: int, count: int) -> list[Person]:
         if self.everybody_belongs(workspace):
@@ -187,20 +239,25 @@ class Membership:
             rows = transaction.rows(_MEMBERS, workspace=workspace, after=after, count=count)
         return [Person(str(user_id), name) for user_id, name in rows]
 
-    def _add(self, transaction: Transaction, workspace: str, user_id: int) -> Person | None:
+    def _add(self, transaction: Transaction, workspace: str, user_id: int) -> Joined | None:
         user = transaction.row(_USER, user=user_id)
         if user is None or transaction.row(_WORKSPACE, workspace=workspace) is None:
             return None
-        transaction.execute(_ADD, workspace_id=workspace, user_id=user_id)
-        return Person(str(user[0]), user[1])
+        person = Person(str(user[0]), user[1])
+        if transaction.row(_IS_MEMBER, workspace=workspace, user=user_id) is not None:
+            return Joined(person, is_new=False)
+        transaction.execute(_ADD, workspace=workspace, user=user_id)
+        return Joined(person, is_new=True)
 
     def _remove(self, transaction: Transaction, workspace: str, user_id: int) -> list[int] | None:
-        channels = [channel for (channel,) in transaction.rows(_OWN_CHANNELS, user=user_id)]
         if not transaction.execute(_REMOVE, workspace=workspace, user=user_id):
             return None
-        transaction.execute(_REMOVE_FROM_CHANNELS, user=user_id, workspace=workspace)
-        left = {channel for (channel,) in transaction.rows(_OWN_CHANNELS, user=user_id)}
-        return [channel for channel in channels if channel not in left]
+        channels = [
+            channel for channel, where in transaction.rows(_OWN_CHANNELS, user=user_id) if where == workspace
+        ]
+        for channel in channels:
+            transaction.execute(_REMOVE_FROM_CHANNEL, channel=channel, user=user_id)
+        return channels
 
 
 def _create(transaction: Transaction, workspace: str, name: str, at: int) -> Workspace:

@@ -31,11 +31,12 @@ from typing import Annotated, ClassVar, Final
 from msgspec import Meta, Raw, Struct
 
 from realtime.accounts.authentication import Authenticator
+from realtime.cluster.errors import ClusterUnavailable
 from realtime.web.api import Answered, ApiResource, Call, Handler, Refused, forbidden, not_found
 from realtime.web.sharing import Sharing
 from realtime.workspace.administration import Administration
 from realtime.workspace.messages import ChannelModel, OnlineStatus, id_of
-from realtime.workspace.standing import status_of
+from realtime.workspace.standing import statuses_of
 from realtime.workspace.store import LATEST
 
 _MOST: Final = 100
@@ -99,6 +100,7 @@ class WorkspacesResource(ApiResource):
             case ():
                 _expect_administrator(call)
                 new = call.body(_NewWorkspace)
+                _expect_storable(new.name)
                 return Answered(201, await self._administration.add_workspace(new.id, new.name))
             case (workspace, "channels"):
                 body = call.body(_NewChannel)
@@ -175,8 +177,11 @@ class WorkspacesResource(ApiResource):
         after = call.number("after", default=0, least=0, most=LATEST)
         await self._administration.expect_visible(call.user, workspace)
         found = await self._administration.membership.members(workspace, after, count)
-        presence = self._administration.presence
-        members = [_Member(each.id, each.name, await status_of(presence, each.id)) for each in found]
+        try:
+            statuses = await statuses_of(self._administration.presence, [each.id for each in found])
+        except ClusterUnavailable:
+            raise Refused(503, "unavailable", "Temporarily unavailable.") from None
+        members = [_Member(each.id, each.name, status) for each, status in zip(found, statuses, strict=True)]
         return {"members": members, "next": found[-1].id if len(found) == count else None}
 
     async def _channel(self, call: Call, workspace: str, channel: str) -> ChannelModel:
@@ -201,7 +206,9 @@ class WorkspacesResource(ApiResource):
         body = call.body(_Publish)
         if body.event in _RESERVED:
             raise Refused(400, "bad-request", "This name is a client's own.")
-        user_ids = None if body.user_ids is None else [_id(each) for each in body.user_ids]
+        user_ids = None
+        if body.user_ids is not None:  # what can be no user's id is nobody's, like an id that no user has
+            user_ids = [user_id for user_id in map(id_of, body.user_ids) if user_id is not None]
         await self._administration.publish(call.user, workspace, body.event, body.data, user_ids)
         return Answered(204)
 

@@ -6,7 +6,8 @@
            ^                        |
            +--- refused, away ------+            any state --disconnected, lost--> OVER
 
-While a token is checked, what comes is held: a client may send its first event right behind it.
+While a token is checked, what comes is held: a client may send its first event right behind it. If another one
+expires while its successor is checked, the session is unauthenticated until that is accepted.
 
 Decisions where the document and workspace.md are silent:
 
@@ -14,11 +15,15 @@ Decisions where the document and workspace.md are silent:
 - ``Temporarily unavailable`` is nobody's fault: such an ``auth`` is none of the five that may fail.
 - A connection whose token has expired leaves its rooms, and is back in them after a new ``auth``.
 - A private channel's creator hears of it by its own room, which its connections join before it is told.
+- Whose account is removed while it is connected has an invalid token from then on, and is disconnected.
+- How a user looks is no condition of anything: if other processes are out of reach an ``auth`` succeeds all the
+  same, and the next ``online-status`` that is answered tells them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -32,6 +37,7 @@ from twisted.python.failure import Failure
 from realtime.accounts.authentication import Identity
 from realtime.accounts.errors import IssuerUnavailable, TokenInvalid
 from realtime.accounts.store import User
+from realtime.cluster.errors import ClusterUnavailable
 from realtime.holding import Held
 from realtime.storage.errors import Conflict, StorageUnavailable
 from realtime.web.api import Refused
@@ -93,7 +99,7 @@ class Session:
     """The session of one connection; it begins when it is made."""
 
     __slots__ = (
-        *("_attendance", "_auths_failed", "_held", "_parts", "_peer", "_state", "_timer"),
+        *("_attendance", "_auths_failed", "_held", "_is_checking", "_parts", "_peer", "_state", "_timer"),
         *("status", "token", "user"),
     )
     _log = Logger()
@@ -103,7 +109,8 @@ class Session:
         self._parts = parts
         self._state = State.UNAUTHENTICATED
         self._auths_failed = 0
-        self._held: Held[Event] | None = None
+        self._is_checking = False
+        self._held: Held[tuple[Event, int]] | None = None
         self._attendance: Attendance | None = None
         self.user: User | None = None
         self.token: str | None = None
@@ -120,12 +127,14 @@ class Session:
 
     def receive(self, event: Event, size: int) -> None:
         """One event came, of ``size`` bytes."""
-        if self._state is State.AUTHENTICATING:
+        if self._state is State.OVER:
+            return
+        if self._is_checking:
             if self._held is None:
                 self._held = Held()
-            if not self._held.add(event, size):
+            if not self._held.add((event, size), size):
                 self.fail(event, messages.TOO_MANY_REQUESTS)
-        elif self._state is not State.OVER:
+        else:
             self._take(event)
 
     def fail(self, event: Event, text: str) -> None:
@@ -142,22 +151,25 @@ class Session:
     async def resume(self, token: str, status: OnlineStatus) -> bool:
         """Be again who one was, after the connection was lost; whether the token is still good."""
         self._enter(State.AUTHENTICATING)
+        self._is_checking = True
         try:
             identity = await self._parts.authenticator.authenticate(token)
             if self._is_over() or not self._peer.identify(identity.user.id):
                 return False
             await self._serve(identity.user)
+            if self._is_over():
+                return False
+            self.token = token
+            self._expire_at(identity.expires)
+            await self._look_at_first(status)
         except (TokenInvalid, StorageUnavailable, IssuerUnavailable):
             self._go_out()
             if not self._is_over():
                 self._enter(State.UNAUTHENTICATED)
             return False
-        if self._is_over():
-            return False
-        self.token = token
-        self._expire_at(identity.expires)
-        await self._look(status)
-        return True
+        finally:
+            self._take_held()
+        return not self._is_over()
 
     def end(self) -> None:
         """The connection is over: let go of everything."""
@@ -169,15 +181,15 @@ class Session:
     # -- authentication ------------------------------------------------------------------------
 
     def _authenticate(self, event: Event, auth: Authenticate) -> None:
-        is_serving = self._state is State.SERVING
-        if not is_serving:
+        self._is_checking = True
+        if self._state is not State.SERVING:
             self._enter(State.AUTHENTICATING)
         token = auth.data if auth.data is not None else auth.token
         checked = self._parts.authenticator.authenticate(token)
         admitted = checked.addCallback(
             lambda identity: Deferred.fromCoroutine(self._admit(event, auth, identity))
         )
-        admitted.addErrback(self._not_admitted, event, is_serving).addBoth(lambda _: self._take_held())
+        admitted.addErrback(self._not_admitted, event).addBoth(lambda _: self._take_held())
 
     async def _admit(self, event: Event, auth: Authenticate, identity: Identity) -> None:
         if self._is_over():
@@ -188,12 +200,14 @@ class Session:
                 self._enter(State.UNAUTHENTICATED)
             self.fail(event, messages.OTHER_USER)
             return
-        if self._state is State.AUTHENTICATING:
+        if self._state is not State.SERVING:
+            self._enter(State.AUTHENTICATING)
             if self.user is None and not self._peer.identify(user.id):
                 return
             await self._serve(user)
             if self._is_over():
                 return
+        self.user = user
         self.token = auth.data if auth.data is not None else auth.token
         self._auths_failed = 0
         self._expire_at(identity.expires)
@@ -202,19 +216,19 @@ class Session:
         self._peer.emit("auth-success", success)
         if event.acknowledge is not None:
             event.acknowledge(success)
-        await self._look(auth.online_status)
+        await self._look_at_first(auth.online_status)
 
     async def _serve(self, user: User) -> None:
         self.user = user
-        self._attendance = Attendance(self._peer, self._parts, user.id)
-        await self._attendance.go_in(user)
+        self._attendance = Attendance(self._peer, self._parts, user)
+        await self._attendance.go_in()
         if not self._is_over():
             self._enter(State.SERVING)
 
-    def _not_admitted(self, failure: Failure, event: Event, was_serving: bool) -> None:
+    def _not_admitted(self, failure: Failure, event: Event) -> None:
         if self._is_over():
             return
-        if not was_serving and self._state is State.AUTHENTICATING:
+        if self._state is State.AUTHENTICATING:
             self._go_out()
             self._enter(State.UNAUTHENTICATED)
         if failure.check(TokenInvalid, Conflict):
@@ -227,10 +241,10 @@ class Session:
         self.fail(event, messages.UNAVAILABLE)
 
     def _take_held(self) -> None:
-        if self._held is not None and self._state is not State.AUTHENTICATING:
-            held, self._held = self._held, None
-            for event in held.take():
-                self.receive(event, 0)
+        self._is_checking = False
+        held, self._held = self._held, None
+        for event, size in held.take() if held is not None else ():
+            self.receive(event, size)
 
     def _expire_at(self, expires: float | None) -> None:
         if expires is None:
@@ -242,6 +256,10 @@ class Session:
         self.status = status
         if self._attendance is not None:
             await self._attendance.look(status)
+
+    async def _look_at_first(self, status: OnlineStatus) -> None:
+        with suppress(ClusterUnavailable):
+            await self._look(status)
 
     def _go_out(self) -> None:
         attendance, self._attendance = self._attendance, None
@@ -286,8 +304,8 @@ class Session:
             return await self._parts.administration.create_channel(
                 self._who(), create.workspace_id, create.name, create.is_private
             )
-        except Refused:
-            return None
+        except Refused as refused:
+            return None if refused.status == 404 else ErrorReply(messages.NOT_ALLOWED)
 
     async def _say(self, send: SendMessage) -> object:
         said = await self._parts.channels.say(self._who(), send, self._now())
@@ -302,17 +320,23 @@ class Session:
         return StatusUpdated(str(self._who().id), status.online_status)
 
     def _answer(self, event: Event, work: Any) -> None:
-        """Do what an event asks for, and acknowledge it. ``None`` says that there is no such thing."""
+        """Do what an event asks for, and acknowledge it. ``None`` says that there is no such thing.
+
+        Who asks may be gone, with its account: then it is disconnected.
+        """
 
         def done(result: object) -> None:
             if result is None:
                 self.fail(event, messages.NOT_FOUND)
+            elif isinstance(result, ErrorReply):
+                self.fail(event, result.error)
             elif event.acknowledge is not None and not self._is_over():
                 event.acknowledge(result)
 
         def failed(failure: Failure) -> None:
-            if failure.check(Conflict):
-                self._peer.disconnect()  # the account is gone
+            if failure.check(TokenInvalid):
+                self.fail(event, messages.INVALID_TOKEN)
+                self._peer.disconnect()
                 return
             self._note(failure)
             self.fail(event, messages.UNAVAILABLE)
@@ -330,7 +354,7 @@ class Session:
         return int(self._parts.clock.seconds() * 1000)
 
     def _note(self, failure: Failure) -> None:
-        if not failure.check(StorageUnavailable, IssuerUnavailable):
+        if not failure.check(StorageUnavailable, IssuerUnavailable, ClusterUnavailable):
             self._log.failure(
                 "workspace: connection {connection} failed", failure, connection=self._peer.number
             )

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from msgspec import Struct
-from sqlalchemy import bindparam, delete, exists, false, insert, or_, select, update
+from msgspec.structs import replace
+from sqlalchemy import bindparam, delete, exists, false, func, insert, or_, select, update
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from realtime.accounts.errors import TokenInvalid
 from realtime.accounts.store import User
 from realtime.storage.database import Database
 from realtime.storage.errors import Conflict
 from realtime.storage.statements import Statement
 from realtime.storage.tables import users, workspace_channel_members, workspace_channels, workspace_messages
 from realtime.storage.transaction import Transaction
-from realtime.storage.upserts import upsert
-from realtime.workspace.membership import Membership
+from realtime.workspace.membership import Joined, Membership, write_again
 from realtime.workspace.messages import ChannelModel, Message, Person, SendMessage, id_of, iso_time
 
 LATEST: Final = 2**32
 """Above every id."""
+
+MOST_PRIVATE: Final = 1000
+"""Private channels that one user may be in: each of its connections is in a room for each."""
+
+
+class TooMany(Exception):
+    """A user is in as many private channels as one may be."""
 
 
 class Said(Struct, frozen=True):
@@ -67,20 +75,28 @@ _RENAME: Final = Statement(
     .where(workspace_channels.c.id == bindparam("channel"))
     .values(name=bindparam("called"))
 )
-_DELETE_MESSAGES: Final = Statement(
-    delete(workspace_messages).where(workspace_messages.c.channel_id == bindparam("channel"))
-)
-_DELETE_MEMBERS: Final = Statement(
-    delete(workspace_channel_members).where(workspace_channel_members.c.channel_id == bindparam("channel"))
+_HOLD: Final = Statement(
+    select(workspace_channels.c.id).where(workspace_channels.c.id == bindparam("channel")).with_for_update()
 )
 _DELETE: Final = Statement(delete(workspace_channels).where(workspace_channels.c.id == bindparam("channel")))
-_TAKE_IN: Final = Statement(
-    upsert(
-        workspace_channel_members,
-        key=["channel_id", "user_id"],
-        values=["channel_id", "user_id"],
-        update=lambda new: {"user_id": workspace_channel_members.c.user_id},
+_MEMBERS: Final = Statement(
+    select(workspace_channel_members.c.user_id).where(
+        workspace_channel_members.c.channel_id == bindparam("channel")
     )
+)
+_IS_IN: Final = Statement(
+    select(workspace_channel_members.c.user_id).where(
+        workspace_channel_members.c.channel_id == bindparam("channel"),
+        workspace_channel_members.c.user_id == bindparam("user"),
+    )
+)
+_HOW_MANY: Final = Statement(
+    select(func.count())
+    .select_from(workspace_channel_members)
+    .where(workspace_channel_members.c.user_id == bindparam("user"))
+)
+_TAKE_IN: Final = Statement(
+    insert(workspace_channel_members).values(channel_id=bindparam("channel"), user_id=bindparam("user"))
 )
 _PUT_OUT: Final = Statement(
     delete(workspace_channel_members).where(
@@ -132,8 +148,13 @@ class ChannelStore:
     def create(
         self, creator: User, workspace: str, name: str, is_private: bool, at: int
     ) -> Deferred[ChannelModel | None]:
-        """Store a channel, of whose members the creator is the first if it is private."""
-        return self._database.write(self._create, creator, workspace, name, is_private, at)
+        """Store a channel, of whose members the creator is the first if it is private.
+
+        An administrator may make one where it doesn't belong; then it is not in it. Fails with `TooMany`, and
+        with `TokenInvalid` if the creator's account is gone.
+        """
+        created = write_again(self._database, self._create, creator, workspace, name, is_private, at)
+        return created.addErrback(_gone)
 
     def all(self, viewer: User, workspace: str, before: int, count: int) -> Deferred[list[ChannelModel] | None]:
         """Fires with the newest channels whose ids are below ``before``, newest first."""
@@ -143,30 +164,31 @@ class ChannelStore:
         """Fires with a channel. An administrator sees the private ones too."""
         return self._database.read(self._one, viewer, workspace, channel_id)
 
-    def rename(self, channel: ChannelModel, name: str) -> Deferred[ChannelModel]:
+    def rename(self, channel: ChannelModel, name: str) -> Deferred[ChannelModel | None]:
         """Give a channel another name."""
         return self._database.write(_rename, channel, name)
 
-    def delete(self, channel: ChannelModel) -> Deferred[int]:
-        """Remove a channel with all that was said in it; fires with how many were removed, 0 or 1."""
+    def delete(self, channel: ChannelModel) -> Deferred[list[int] | None]:
+        """Remove a channel with all that was said in it; fires with its own members, if it was private."""
         return self._database.write(_delete, int(channel.id))
 
-    def take_in(self, channel: ChannelModel, user_id: int) -> Deferred[Person | None]:
-        """Let a user belong to a private channel; ``None`` unless it belongs to the workspace."""
-        return self._database.write(self._take_in, channel, user_id)
+    def take_in(self, channel: ChannelModel, user_id: int) -> Deferred[Joined | None]:
+        """Let a user belong to a private channel; ``None`` unless it belongs to the workspace.
+
+        Fails with `TooMany`.
+        """
+        return write_again(self._database, self._take_in, channel, user_id)
 
     def put_out(self, channel: ChannelModel, user_id: int) -> Deferred[int]:
         """End that; fires with how many were removed, 0 or 1."""
         return self._database.write(_put_out, int(channel.id), user_id)
 
     def say(self, user: User, send: SendMessage, at: int) -> Deferred[Said | None]:
-        """Store a message; fires once it is committed. One with the same ``clientId`` is returned instead."""
+        """Store a message; fires once it is committed. One with the same ``clientId`` is returned instead.
 
-        def again(failure: Failure) -> Deferred[Said | None]:
-            failure.trap(Conflict)  # the same message came by another process at the same moment
-            return self._database.write(self._say, user, send, at)
-
-        return self._database.write(self._say, user, send, at).addErrback(again)
+        Fails with `TokenInvalid` if the user's account is gone.
+        """
+        return write_again(self._database, self._say, user, send, at).addErrback(_gone)
 
     def said(self, channel_id: int, before: int, count: int) -> Deferred[list[Message]]:
         """Fires with the newest messages whose ids are below ``before``, oldest first."""
@@ -179,11 +201,14 @@ class ChannelStore:
     ) -> ChannelModel | None:
         if not self._membership.may_see(transaction, workspace, creator):
             return None
+        is_in = is_private and self._membership.stays(transaction, workspace, creator.id)
+        if is_in:
+            _expect_room(transaction, creator.id)
         channel_id = transaction.insert(
             _CREATE, workspace=workspace, called=name, private=is_private, creator=creator.id, at=at
         )
-        if is_private:
-            transaction.execute(_TAKE_IN, channel_id=channel_id, user_id=creator.id)
+        if is_in:
+            transaction.execute(_TAKE_IN, channel=channel_id, user=creator.id)
         return _model(channel_id, name, is_private, workspace, creator.id, at)
 
     def _all(
@@ -206,12 +231,19 @@ class ChannelStore:
             return None
         return channel if self._membership.may_see(transaction, workspace, viewer) else None
 
-    def _take_in(self, transaction: Transaction, channel: ChannelModel, user_id: int) -> Person | None:
+    def _take_in(self, transaction: Transaction, channel: ChannelModel, user_id: int) -> Joined | None:
+        channel_id = int(channel.id)
         user = transaction.row(_USER, user=user_id)
-        if user is None or not self._membership.belongs(transaction, channel.workspace_id, user_id):
+        if user is None or not self._membership.stays(transaction, channel.workspace_id, user_id):
             return None
-        transaction.execute(_TAKE_IN, channel_id=int(channel.id), user_id=user_id)
-        return Person(str(user[0]), user[1])
+        if transaction.row(_ANY, channel=channel_id) is None:
+            return None
+        person = Person(str(user[0]), user[1])
+        if transaction.row(_IS_IN, channel=channel_id, user=user_id) is not None:
+            return Joined(person, is_new=False)
+        _expect_room(transaction, user_id)
+        transaction.execute(_TAKE_IN, channel=channel_id, user=user_id)
+        return Joined(person, is_new=True)
 
     def _say(self, transaction: Transaction, user: User, send: SendMessage, at: int) -> Said | None:
         channel_id = id_of(send.channel_id)
@@ -248,17 +280,30 @@ def _message(message_id: int, channel_id: Any, user_id: int, text: str, created:
     return Message(str(message_id), str(channel_id), str(user_id), text, iso_time(created))
 
 
-def _rename(transaction: Transaction, channel: ChannelModel, name: str) -> ChannelModel:
-    transaction.execute(_RENAME, channel=int(channel.id), called=name)
-    return ChannelModel(
-        channel.id, name, channel.is_private, channel.workspace_id, channel.creator_id, channel.created_at
-    )
+def _gone(failure: Failure) -> NoReturn:
+    failure.trap(Conflict)
+    raise TokenInvalid("the account is gone")
 
 
-def _delete(transaction: Transaction, channel_id: int) -> int:
-    transaction.execute(_DELETE_MESSAGES, channel=channel_id)
-    transaction.execute(_DELETE_MEMBERS, channel=channel_id)
-    return transaction.execute(_DELETE, channel=channel_id)
+def _expect_room(transaction: Transaction, user_id: int) -> None:
+    ((count,),) = transaction.rows(_HOW_MANY, user=user_id)
+    if count >= MOST_PRIVATE:
+        raise TooMany
+
+
+def _rename(transaction: Transaction, channel: ChannelModel, name: str) -> ChannelModel | None:
+    if not transaction.execute(_RENAME, channel=int(channel.id), called=name):
+        return None
+    return replace(channel, name=name)
+
+
+def _delete(transaction: Transaction, channel_id: int) -> list[int] | None:
+    # Who writes into it now, or takes somebody in, is done before this, or finds nothing.
+    if transaction.row(_HOLD, channel=channel_id) is None:
+        return None
+    members = [user_id for (user_id,) in transaction.rows(_MEMBERS, channel=channel_id)]
+    transaction.execute(_DELETE, channel=channel_id)  # and by the foreign keys all that was in it
+    return members
 
 
 def _put_out(transaction: Transaction, channel_id: int, user_id: int) -> int:

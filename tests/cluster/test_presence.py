@@ -53,6 +53,18 @@ class PresenceTests(Kind):
         assert self.members() == set()
         assert self.carry_out(self.presence.enter("g", "alice"))
 
+    def test_one_member(self) -> None:
+        """Whether one member is present is known without the others, and is so in its group alone."""
+        self.presence.enter("g", "bob")
+        for enters in (True, True, False, False):
+            (self.presence.enter if enters else self.presence.leave)("g", "alice")
+            present = self.carry_out(self.presence.is_present("g", "alice"))
+            assert present == ("alice" in self.members())
+            assert not self.carry_out(self.presence.is_present("h", "alice"))
+        assert not present
+        for group, member, expected in (("g", "bob", True), ("g", "nobody", False), ("nothing", "bob", False)):
+            assert self.carry_out(self.presence.is_present(group, member)) == expected
+
     def test_groups_are_apart(self) -> None:
         """A member of one group is none of another."""
         self.presence.enter("g", "alice")

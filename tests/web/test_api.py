@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
+from msgspec import Meta, Struct
 from twisted.internet.defer import Deferred, fail, succeed
 
 from realtime.accounts.authentication import Authenticator, Identity
@@ -13,9 +14,9 @@ from realtime.accounts.errors import IssuerUnavailable, TokenInvalid
 from realtime.accounts.store import User
 from realtime.http.origins import OriginPolicy
 from realtime.storage.errors import StorageUnavailable
-from realtime.web.api import ApiResource, Call, Handler, not_found
+from realtime.web.api import Answered, ApiResource, Call, Handler, not_found
 from realtime.web.sharing import Sharing
-from realtime.web.site import tree
+from realtime.web.site import LONGEST_BODY, tree
 from tests.web.requests import Response, SiteTestCase
 
 ALICE = User(7, "alice", False)
@@ -53,6 +54,37 @@ class Things(ApiResource):
     handlers: ClassVar[Mapping[str, Handler]] = {"GET": read}
 
 
+class Thing(Struct):
+    """What can be made."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    size: int = 1
+
+
+class Shop(Things):
+    """Makes, changes and removes things as well."""
+
+    async def make(self, call: Call) -> object:
+        """POST."""
+        return Answered(201, call.body(Thing))
+
+    async def change(self, call: Call) -> object:
+        """PATCH."""
+        return call.body(dict[str, int])
+
+    async def remove(self, call: Call) -> object:
+        """DELETE."""
+        return Answered(204, "what is left out")
+
+    handlers: ClassVar[Mapping[str, Handler]] = {
+        "GET": Things.read,
+        "POST": make,
+        "PATCH": change,
+        "PUT": remove,
+        "DELETE": remove,
+    }
+
+
 class ApiTests(SiteTestCase):
     """A resource at /v1/things."""
 
@@ -62,7 +94,8 @@ class ApiTests(SiteTestCase):
         self.authenticator = FakeAuthenticator()
         sharing = Sharing(OriginPolicy(["https://app.example"]))
         self.things = Things(cast(Authenticator, self.authenticator), sharing)
-        self.serve(tree({"v1/things": self.things}, Things(cast(Authenticator, self.authenticator), sharing)))
+        shop = Shop(cast(Authenticator, self.authenticator), sharing)
+        self.serve(tree({"v1/things": self.things, "v1/shop": shop}, self.things))
 
     def get(self, target: str = "/v1/things", *headers: str) -> Response:
         """The answer to a request with a good token."""
@@ -129,6 +162,61 @@ class ApiTests(SiteTestCase):
                 else:
                     self.assert_refused(response, 400, "bad-request")
 
+    def test_another_status(self) -> None:
+        """Another status can be answered; with 204 comes no body, and the next answer is in its place."""
+        made = self.ask("POST", "/v1/shop", BEARER, body=b'{"name": "a", "more": []}')
+        self.assertEqual((made.status, json.loads(made.body)), (201, {"name": "a", "size": 1}))
+        self.assertEqual(made.headers["content-length"], str(len(made.body)))
+        for method in ("DELETE", "PUT"):
+            removed = self.ask(method, "/v1/shop", BEARER)
+            self.assertEqual((removed.status, removed.body), (204, b""))
+            self.assertEqual(removed.own_headers(), {"vary": "Origin", "cache-control": "no-store"})
+        peer = self.request("DELETE", "/v1/shop", BEARER)
+        peer.write(f"GET /v1/shop/next HTTP/1.1\r\nHost: chat.example\r\n{BEARER}\r\n\r\n".encode())
+        first = Response(peer.wire.value())
+        self.assertEqual((first.status, Response(first.body).status), (204, 200))
+
+    def test_body(self) -> None:
+        """A body is JSON of the shape that is asked for, however it comes."""
+        self.assertEqual(self.ask("PATCH", "/v1/shop", BEARER, body=b' {"a": 1}\n').body, b'{"a":1}')
+        chunked = (BEARER, "Transfer-Encoding: chunked")
+        peer = self.request("PATCH", "/v1/shop", *chunked)
+        peer.write(b'4\r\n{"a"\r\n3\r\n:1}\r\n0\r\n\r\n')
+        self.assertEqual(Response(peer.wire.value()).status, 200)
+
+    def test_wrong_body(self) -> None:
+        """Anything else is 400, and says nothing of what it was."""
+        deep = b"[" * 60_000
+        wrong = [
+            b"",
+            b"{",
+            b"null",
+            b'{"name": ""}',
+            b'{"name": 1}',
+            b'{"name": "a", "size": 1.5}',
+            b"\xff",
+            deep,
+        ]
+        for body in [*wrong, b'{"name": "a", "x": ' + deep, b'{"name": "secret"', b'{"name": "\\ud800"}']:
+            with self.subTest(body[:40]):
+                response = self.ask("POST", "/v1/shop", BEARER, body=body)
+                self.assert_refused(response, 400, "bad-request")
+                self.assertNotIn(b"secret", response.body)
+
+    def test_long_body(self) -> None:
+        """A body that is too long is not kept, and so is none; whether its length is said before or not."""
+        body = b'{"a": 1' + b" " * LONGEST_BODY + b"}"
+        self.assert_refused(self.ask("PATCH", "/v1/shop", BEARER, body=body), 400, "bad-request")
+        peer = self.request("PATCH", "/v1/shop", BEARER, "Transfer-Encoding: chunked")
+        peer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        self.assert_refused(Response(peer.wire.value()), 400, "bad-request")
+        just = b'{"a": 1' + b" " * (LONGEST_BODY - 8) + b"}"
+        self.assertEqual(self.ask("PATCH", "/v1/shop", BEARER, body=just).status, 200)
+
+    def test_no_token_no_body(self) -> None:
+        """Who has no token is not told what is wrong with the body, nor anything else."""
+        self.assert_refused(self.ask("POST", "/v1/shop", body=b"{"), 401, "unauthorized")
+
     def test_fault(self) -> None:
         """A fault of ours is logged, and the answer says nothing about it."""
         self.things.first = ZeroDivisionError("secret")
@@ -149,6 +237,9 @@ class ApiTests(SiteTestCase):
         preflight = self.ask("OPTIONS", "/v1/things", "Origin: https://app.example")
         self.assertEqual(preflight.status, 204)
         self.assertEqual(preflight.headers["access-control-allow-methods"], "GET")
+        preflight = self.ask("OPTIONS", "/v1/shop", "Origin: https://app.example")
+        methods = "GET, POST, PATCH, PUT, DELETE"
+        self.assertEqual(preflight.headers["access-control-allow-methods"], methods)
         allowed = "access-control-allow-origin"
         self.assertEqual(
             self.get("/v1/things", "Origin: https://app.example").headers[allowed], "https://app.example"

@@ -6,8 +6,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from realtime.accounts.authentication import Identity
-from realtime.accounts.errors import IssuerUnavailable
+from realtime.accounts.errors import IssuerUnavailable, TokenInvalid
 from realtime.storage.errors import StorageUnavailable
+from realtime.workspace import store
 from tests.workspace.world import START, UNAUTHENTICATED, World
 
 
@@ -132,6 +133,43 @@ class AuthenticationTests(SessionTestCase):
             [event for event, _ in client.got()][:3],
             ["auth-success", "online-status-updated", "channel-created"],
         )
+
+    def test_again_while_serving(self) -> None:
+        """What is sent behind another token waits for it; what is told comes meanwhile."""
+        alice, bob = self.world.enter("alice"), self.world.enter("bob")
+        held = self.world.authenticator.held = []
+        alice.send("auth", data="alice")
+        alice.send("channel-create", name="general")
+        alice.send("auth", data="wrong")
+        self.assertEqual(alice.got(), [])
+        bob.send("channel-create", name="another")
+        self.assertEqual(alice.one("channel-created")["name"], "another")
+        held[0].callback(Identity(self.alice, None))
+        self.assertEqual([event for event, _ in alice.got()], ["auth-success", "channel-created"])
+        held[1].errback(TokenInvalid("wrong"))
+        self.assertEqual(alice.one("socket-api-error"), {"event": "auth", "message": "Invalid access token"})
+
+    def test_expired_while_the_next_is_checked(self) -> None:
+        """Who has shown a new token in time is served by that once it is checked, and not disconnected."""
+        held = self.world.authenticator.held = []
+        client = self.world.connect()
+        client.send("auth", data="alice")
+        held[0].callback(Identity(self.alice, START + 100.0))
+        self.world.clock.advance(99)
+        client.send("auth", data="alice")
+        client.got()
+        self.world.clock.advance(1)
+        self.assertEqual(client.one("socket-api-error"), {"event": "auth", "message": "Token expired"})
+        bob = self.world.connect()
+        bob.send("auth", data="bob")
+        held[2].callback(Identity(self.bob, None))
+        bob.send("channel-create", name="meanwhile")
+        self.assertEqual(client.got(), [])
+        held[1].callback(Identity(self.alice, None))
+        self.assertEqual(client.got()[0][0], "auth-success")
+        self.world.clock.advance(100)
+        bob.send("channel-create", name="general")
+        self.assertEqual(client.one("channel-created")["name"], "general")
 
     def test_gone_meanwhile(self) -> None:
         """Who goes while the token is checked leaves nothing."""
@@ -290,6 +328,50 @@ class ChannelTests(SessionTestCase):
         broken.errback(ZeroDivisionError())
         self.assertEqual(alice.one("socket-api-error")["message"], "Temporarily unavailable")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_account_gone(self) -> None:
+        """Whose account is removed while it is connected has no valid token any more."""
+        bob = self.world.enter("bob")
+        bob.send("channel-create", name="general")
+        bob.got()
+        for event, payload in (
+            ("message-send", {"channelId": "1", "text": "hello"}),
+            ("channel-create", {"name": "another"}),
+            ("channel-create", {"name": "another", "isPrivate": True}),
+        ):
+            user = self.world.user("short-lived")
+            client = self.world.enter("short-lived")
+            bob.got()
+            self.world.database.query("DELETE FROM users WHERE id = ?", user.id)
+            client.send(event, payload, acknowledge=True)
+            self.assertEqual(client.acknowledged, [{"error": "Invalid access token"}])
+            error = ("socket-api-error", {"event": event, "message": "Invalid access token"})
+            self.assertEqual(client.got(), [error, ("disconnected", None)])
+            self.assertEqual(bob.one("online-status-updated")["onlineStatus"], "offline")
+
+    def test_deleted_meanwhile(self) -> None:
+        """Who writes into a channel that is deleted at that moment hears that it is not there, and stays."""
+        alice = self.world.enter("alice")
+        alice.send("channel-create", name="general")
+        alice.got()
+        self.world.database.query("DELETE FROM workspace_channels")
+        alice.send("message-send", channelId="1", text="hello", acknowledge=True)
+        self.assertEqual(alice.acknowledged, [{"error": "Not found"}])
+        alice.got()
+        alice.send("channel-create", name="another")
+        self.assertEqual(alice.one("channel-created")["name"], "another")
+
+    def test_too_many(self) -> None:
+        """Who is in too many private channels may make no more of them."""
+        self.patch(store, "MOST_PRIVATE", 1)
+        alice = self.world.enter("alice")
+        alice.send("channel-create", name="secret", isPrivate=True)
+        alice.got()
+        alice.send("channel-create", name="another", isPrivate=True, acknowledge=True)
+        self.assertEqual(alice.one("socket-api-error")["message"], "Not allowed")
+        self.assertEqual(alice.acknowledged, [{"error": "Not allowed"}])
+        alice.send("channel-create", name="general")
+        self.assertEqual(alice.one("channel-created")["name"], "general")
 
 
 class PresenceTests(SessionTestCase):
