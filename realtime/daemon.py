@@ -4,7 +4,7 @@ Start: listen (while twistd may still be root), migrate and open the database, a
 reactor turns, accept. A start that fails says why in one line and leaves nothing half started.
 
 Stop (SIGTERM): be unready, stop listening, close the connections spread over the drain time, let what
-they asked for be committed and answered, close the database.
+they asked for be committed and answered, tell the other processes, close the database.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from realtime import __version__
 from realtime.accounts.demo import DEMO_ACCOUNTS, add_demo_accounts
 from realtime.accounts.passwords import Passwords
 from realtime.accounts.store import AccountStore
+from realtime.cluster.cluster import Cluster
 from realtime.operations.drain import Drain
 from realtime.operations.health import Health
 from realtime.operations.systemd import READY, Watchdog, notify
@@ -70,6 +71,7 @@ class Daemon(Service):
         listeners: Sequence[Listener],
         migrate: Callable[[], None],
         database: Database,
+        cluster: Cluster,
         passwords: Passwords,
         workers: Sequence[Workers],
         accounts: AccountStore,
@@ -83,6 +85,7 @@ class Daemon(Service):
         self._listeners = listeners
         self._migrate = migrate
         self._database = database
+        self._cluster = cluster
         self._passwords = passwords
         self._workers = workers
         self._accounts = accounts
@@ -127,6 +130,7 @@ class Daemon(Service):
 
     def _begin(self) -> None:
         poll_directly(self._reactor)
+        self._cluster.start()
         self._passwords.start()
         for workers in self._workers:
             workers.start()
@@ -168,6 +172,7 @@ class Daemon(Service):
 
     async def _stop_parts(self) -> None:
         await DeferredList([self._passwords.stop(), *(workers.stop() for workers in self._workers)])
+        await self._cluster.stop()
         await self._database.stop()
 
     def _flush(self) -> Deferred[None]:

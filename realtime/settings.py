@@ -38,6 +38,17 @@ class Database(_Section, frozen=True):
     timeout: Annotated[float, Meta(gt=0, description="seconds after which the database counts as away")] = 10.0
 
 
+class Redis(_Section, frozen=True):
+    """[redis]: what makes several processes one server."""
+
+    url: Annotated[
+        str, Meta(description="redis://, rediss:// or unix://; empty: one process, everything in memory")
+    ] = ""
+    prefix: Annotated[
+        str, Meta(min_length=1, description="of all names there; two servers that share a Redis need two")
+    ] = "realtime"
+
+
 class Auth(_Section, frozen=True):
     """[auth]: who is who, and how it is proved."""
 
@@ -239,6 +250,7 @@ class Settings(_Section, frozen=True):
     ] = "var"
     listen: Annotated[tuple[Listen, ...], Meta(min_length=1)] = (Listen(),)
     database: Database = Database()
+    redis: Redis = Redis()
     auth: Auth = Auth()
     limits: Limits = Limits()
     operations: Operations = Operations()

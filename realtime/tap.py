@@ -22,6 +22,7 @@ class Options(UsageOptions):
     optParameters = [  # noqa: RUF012
         ["config", "c", None, "TOML file with the settings"],
         ["database", None, None, "sqlite:///path, postgresql://… or mysql://…"],
+        ["redis", None, None, "redis://host/…, where several processes find each other"],
         ["state-dir", None, None, "where secrets and the default database are kept"],
     ]
     optFlags = [["demo", None, "create the demo accounts, if they are absent"]]  # noqa: RUF012
@@ -43,6 +44,8 @@ class Options(UsageOptions):
             tree["listen"] = [{"endpoint": endpoint} for endpoint in self["listen"]]
         if self["database"]:
             tree["database"] = {"url": self["database"]}
+        if self["redis"]:
+            tree["redis"] = {"url": self["redis"]}
         if self["state-dir"]:
             tree["state_dir"] = self["state-dir"]
         return config.load(self["config"], environment=os.environ, options=tree)

@@ -25,9 +25,8 @@ from realtime.accounts.passwords import Passwords
 from realtime.accounts.secrets import load_secret
 from realtime.accounts.store import AccountStore
 from realtime.accounts.tokens import TokenSigner
-from realtime.cluster.bus import MemoryBus
-from realtime.cluster.leases import MemoryLeases
-from realtime.cluster.presence import MemoryPresence
+from realtime.cluster.cluster import Cluster, MemoryCluster
+from realtime.cluster.redis_cluster import RedisCluster
 from realtime.config import ConfigurationError
 from realtime.daemon import Daemon, Listener
 from realtime.http.address import TrustedProxies
@@ -76,6 +75,7 @@ def check(settings: Settings, reactor: Any) -> None:
     """
     try:
         open_database(settings, reactor)
+        _cluster(settings, reactor)
         _origins_and_proxies(settings)
         _outside_issuer(settings.auth, reactor)
         _token_checker(settings.auth, reactor)
@@ -144,9 +144,7 @@ class _Parts:
             signer=self.signer,
             outside=_outside_issuer(settings.auth, reactor),
         )
-        self.bus = MemoryBus()
-        self.presence = MemoryPresence()
-        self.leases = MemoryLeases()
+        self.cluster = _cluster(settings, reactor)
         self.admission = Admission(
             per_address=settings.limits.connections_per_ip,
             per_user=settings.limits.connections_per_user,
@@ -156,6 +154,8 @@ class _Parts:
     def daemon(self, *, demo: bool) -> Daemon:
         health = Health(self.reactor)
         health.add_check("database", self.database.ping)
+        if self.settings.redis.url:
+            health.add_check("redis", self.cluster.check)
         protocols = self._protocols()
         sign_in = self._sign_in()
         listeners = [
@@ -184,6 +184,7 @@ class _Parts:
             listeners=listeners,
             migrate=partial(migrate, self.settings.database.url, log=self._log.info),
             database=self.database,
+            cluster=self.cluster,
             passwords=self.passwords,
             workers=[each for protocol in protocols.values() for each in protocol.workers],
             accounts=self.accounts,
@@ -221,9 +222,7 @@ class _Parts:
                 database=self.database,
                 authenticator=self.authenticator,
                 sharing=Sharing(self.origins),
-                bus=self.bus,
-                presence=self.presence,
-                leases=self.leases,
+                cluster=self.cluster,
                 outside=self._outside(),
             ),
         )
@@ -277,6 +276,16 @@ class _Parts:
             timeout=limits.handshake_timeout,
             longest=limits.handshake_bytes,
         )
+
+
+def _cluster(settings: Settings, reactor: Any) -> Cluster:
+    redis = settings.redis
+    if not redis.url:
+        return MemoryCluster()
+    try:
+        return RedisCluster(redis.url, reactor, prefix=redis.prefix)
+    except ValueError as error:
+        raise ValueError(f"redis.url: {error}") from None
 
 
 def _origins_and_proxies(settings: Settings) -> tuple[OriginPolicy, TrustedProxies]:

@@ -7,7 +7,8 @@ process beside it; the one for several is in the module of that name with ``redi
 ``presence``  who is connected, anywhere
 ``leases``    who holds something, for as long as its process lives
 
-``redis_cluster`` builds those for several processes, out of
+``cluster`` is the three together, with what a process is told when another has died. ``redis_cluster`` builds
+them for several processes, out of
 
 ``redis_address``, ``redis_connection``, ``redis_protocol``  one connection, kept up
 ``redis_channels``                 what a process hears: the bus, and the changes of presence (``redis_roster``)

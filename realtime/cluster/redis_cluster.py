@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 
+from realtime.cluster.cluster import Freed
 from realtime.cluster.errors import ClusterUnavailable
 from realtime.cluster.redis_address import parse
 from realtime.cluster.redis_bus import RedisBus
@@ -27,26 +28,16 @@ class RedisCluster:
         url: see `redis_address`.
         reactor: connects, and is the clock.
         prefix: of all keys and channels; servers with different prefixes know nothing of each other.
-        lost: called when this process was cut off so long that its leases were given up. What it had
-            entered is entered again.
-        freed: called with the leases, names and holders, that a dead process had, in one of the processes.
 
-    Raises ValueError, without any part of the URL, if that can't be used.
+    Raises ValueError, without any part of the URL, if that can't be used. See `Cluster`.
     """
 
-    def __init__(
-        self,
-        url: str,
-        reactor: Any,
-        *,
-        prefix: str = PREFIX,
-        lost: Callable[[], None] = lambda: None,
-        freed: Callable[[dict[str, str]], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, url: str, reactor: Any, *, prefix: str = PREFIX) -> None:
         address = parse(url)
         names = Names(prefix, address.database)
         name = f"{prefix}-{os.getpid()}"
-        self._lost = lost
+        self._lost: list[Callable[[], None]] = []
+        self._freed: list[tuple[str, Freed]] = []
         self._process = RedisProcess(
             address=address,
             names=names,
@@ -54,7 +45,7 @@ class RedisCluster:
             reactor=reactor,
             lost=self._was_lost,
             restored=lambda: self.presence.restored(),
-            freed=freed,
+            freed=self._were_freed,
             ready=lambda: self.bus.reconnected(),
             missed=lambda channels: self.bus.missed(channels),
         )
@@ -62,6 +53,14 @@ class RedisCluster:
         self.bus = RedisBus(names, self._channels, self._process)
         self.presence = RedisPresence(names, self._channels, self._process)
         self.leases = RedisLeases(self._process)
+
+    def when_freed(self, begins: str, freed: Freed) -> None:
+        """See :meth:`Cluster.when_freed`."""
+        self._freed.append((begins, freed))
+
+    def when_lost(self, lost: Callable[[], None]) -> None:
+        """See :meth:`Cluster.when_lost`. What the process had entered is entered again."""
+        self._lost.append(lost)
 
     def start(self) -> None:
         """Connect, and stay connected. A Redis that is away stops nobody from starting."""
@@ -75,7 +74,14 @@ class RedisCluster:
 
     def _was_lost(self) -> None:
         self.presence.compare()
-        self._lost()
+        for lost in self._lost:
+            lost()
+
+    def _were_freed(self, leases: dict[str, str]) -> None:
+        for begins, freed in self._freed:
+            concerned = {name: holder for name, holder in leases.items() if name.startswith(begins)}
+            if concerned:
+                freed(concerned)
 
     @property
     def is_available(self) -> bool:

@@ -17,7 +17,7 @@ def build(settings: Settings, shared: Shared) -> Protocol:
     store = MarketStore(shared.database)
     exchange = Exchange(
         store=store,
-        bus=shared.bus,
+        bus=shared.cluster.bus,
         packets=Packets(escape_html=market.escape_html),
         clock=shared.reactor,
         history_bytes=settings.limits.history_bytes,

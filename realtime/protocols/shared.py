@@ -9,9 +9,7 @@ from typing import Any
 from twisted.web.resource import IResource
 
 from realtime.accounts.authentication import Authenticator, OutsideAuthenticator
-from realtime.cluster.bus import Bus
-from realtime.cluster.leases import Leases
-from realtime.cluster.presence import Presence
+from realtime.cluster.cluster import Cluster
 from realtime.limiting import Rate
 from realtime.settings import Limits
 from realtime.socketio.namespace import Namespace
@@ -30,9 +28,7 @@ class Shared:
     database: Database
     authenticator: Authenticator
     sharing: Sharing
-    bus: Bus
-    presence: Presence
-    leases: Leases
+    cluster: Cluster
     outside: OutsideAuthenticator | None
 
 

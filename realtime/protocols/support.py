@@ -15,9 +15,9 @@ def build(settings: Settings, shared: Shared) -> Protocol:
     """Build the protocol."""
     desk = Desk(
         store=SupportStore(shared.database),
-        bus=shared.bus,
-        presence=shared.presence,
-        leases=shared.leases,
+        bus=shared.cluster.bus,
+        presence=shared.cluster.presence,
+        leases=shared.cluster.leases,
         clock=shared.reactor,
     )
     parts = Parts(

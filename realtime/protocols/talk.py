@@ -28,7 +28,7 @@ def build(settings: Settings, shared: Shared) -> Protocol:
     lobby = Lobby(
         authenticator=shared.authenticator,
         store=store,
-        bus=shared.bus,
+        bus=shared.cluster.bus,
         pool=MemoryPool(matcher, clock=shared.reactor, rematch_after=talk.rematch_after),
         timeouts=Timeouts(confirm=talk.confirm_timeout, talk=talk.talk_duration, answer=talk.answer_timeout),
         clock=shared.reactor,

@@ -20,12 +20,12 @@ def build(settings: Settings, shared: Shared) -> Protocol:
     membership = Membership(shared.database, is_open=workspace.open)
     channels = ChannelStore(shared.database, membership)
     rooms = Rooms()
-    hub = Hub(bus=shared.bus, audience=rooms, clock=shared.reactor, linger=workspace.recovery_seconds)
+    hub = Hub(bus=shared.cluster.bus, audience=rooms, clock=shared.reactor, linger=workspace.recovery_seconds)
     administration = Administration(
         membership=membership,
         channels=channels,
         hub=hub,
-        presence=shared.presence,
+        presence=shared.cluster.presence,
         clock=shared.reactor,
     )
     handler = WorkspaceHandler(
@@ -35,7 +35,7 @@ def build(settings: Settings, shared: Shared) -> Protocol:
             channels=channels,
             administration=administration,
             hub=hub,
-            presence=shared.presence,
+            presence=shared.cluster.presence,
             clock=shared.reactor,
             unauthenticated_timeout=settings.limits.unauthenticated_timeout,
         )

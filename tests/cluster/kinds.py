@@ -90,11 +90,11 @@ class OverRedis(Kind, SynchronousTestCase):
             self.turn(0.005)
         return float(clock.seconds() - begin)
 
-    def make_cluster(self, **told: Any) -> RedisCluster:
+    def make_cluster(self) -> RedisCluster:
         """Start a process, and wait until it is one of the cluster."""
         from twisted.internet import reactor
 
-        cluster = RedisCluster(self.server.url, reactor, prefix=self.prefix, **told)
+        cluster = RedisCluster(self.server.url, reactor, prefix=self.prefix)
         cluster.start()
         self.clusters.append(cluster)
         self.until(lambda: cluster.is_available)

@@ -33,7 +33,8 @@ class OutageTests(OverRedis):
         super().setUp()
         self.logged = Logged(self)
         self.lost: list[str] = []
-        self.one = self.make_cluster(lost=lambda: self.lost.append("one"))
+        self.one = self.make_cluster()
+        self.one.when_lost(lambda: self.lost.append("one"))
         self.two = self.make_cluster()
         self.heard: list[str] = []
         self.told: list[tuple[str, bool]] = []

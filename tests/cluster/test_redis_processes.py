@@ -26,7 +26,11 @@ class SeveralTests(OverRedis):
 
     def start(self, name: str) -> RedisCluster:
         """Start one."""
-        return self.make_cluster(freed=self.freed.append, lost=lambda: self.lost.append(name))
+        cluster = self.make_cluster()
+        cluster.when_freed("n", lambda leases: self.freed.append(dict(leases)))
+        cluster.when_freed("m", lambda leases: self.fail(f"nobody had {leases}"))
+        cluster.when_lost(lambda: self.lost.append(name))
+        return cluster
 
     def watch(self, cluster: RedisCluster) -> None:
         """Write down what is told in a process from now on."""
