@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterable, Iterator, Sequence
-from enum import Enum
+from enum import Enum, IntEnum, auto
 from typing import Final, NamedTuple
 
 from realtime.websocket import frames
@@ -188,14 +188,15 @@ def _from_base64(text: str) -> bytes:
 # -- writing ---------------------------------------------------------------------------------------
 
 
-class Form(Enum):
+class Form(IntEnum):  # a number, for it is looked up for each packet that is sent
     """How packets are written for one kind of client on one kind of transport."""
 
-    WEBSOCKET_4 = "WebSocket, revision 4"
-    WEBSOCKET_3 = "WebSocket, revision 3"
-    POLLING_4 = "polling, revision 4"
-    POLLING_3 = "polling, revision 3, base64"
-    POLLING_3_BINARY = "polling, revision 3, binary"
+    WEBSOCKET_4 = auto()
+    WEBSOCKET_3 = auto()
+    POLLING_4 = auto()
+    POLLING_3 = auto()
+    """With base64 for what is binary."""
+    POLLING_3_BINARY = auto()
 
 
 class Group:
@@ -252,11 +253,15 @@ def pong(data: str) -> Group:
 
 
 def _websocket_4(group: Group) -> bytes:
+    if group.text is not None and not group.binary:  # nearly always
+        return frames.text(group.text)
     texts = () if group.text is None else (frames.text(group.text),)
     return b"".join((*texts, *map(frames.binary, group.binary)))
 
 
 def _websocket_3(group: Group) -> bytes:
+    if group.text is not None and not group.binary:
+        return frames.text(group.text)
     texts = () if group.text is None else (frames.text(group.text),)
     return b"".join((*texts, *(frames.binary(_BINARY_MESSAGE + data) for data in group.binary)))
 

@@ -183,6 +183,9 @@ class Session:
         if connection is not self._connection:
             self._probe_with(connection, payload, binary)
             return
+        if self.is_heard and payload[:1] == b"4" and not (binary or exceeds):  # what nearly always comes
+            self._tell(self._context.application.received, payload[1:].decode())
+            return
         try:
             if binary:
                 packet = engine_packets.read_binary(payload, self.revision)

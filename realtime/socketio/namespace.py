@@ -132,8 +132,12 @@ class Namespace:
 
     def emit_to(self, socket: Socket, event: str, arguments: Sequence[Any]) -> None:
         """Send an event to one socket."""
+        if self._returning is None:
+            if not socket.is_over:
+                socket.send(packets.event(event, arguments, namespace=self.name))
+            return
         strand = None
-        if self._returning is not None and socket.private_id is not None:
+        if socket.private_id is not None:
             log = self._returning.log
             strand = log.known(socket.id) if socket.is_over else self._returning.own(socket)
         if strand is None and socket.is_over:

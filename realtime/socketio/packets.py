@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, get_args
 
 import msgspec
@@ -99,6 +100,10 @@ def _read_head(text: str, limits: Limits, revision: int) -> tuple[Packet, int]:
     """Read a text up to its JSON: the packet, and how many attachments are to come."""
     if text[:3] == '2["':  # what nearly always comes
         return Packet(Kind.EVENT, "/", None, text[1:]), 0
+    if text[:2] == "2/":  # or this, in another namespace
+        comma = text.find(",", 2, limits.namespace_length + 2)
+        if comma > 0 and text[comma + 1 : comma + 3] == '["' and text.find("?", 2, comma) < 0:
+            return Packet(Kind.EVENT, text[1:comma], None, text[comma + 1 :]), 0
     head = _HEAD.match(text)
     if head is None:
         raise PacketError("a packet without a type")
@@ -302,8 +307,13 @@ _write = msgspec.json.Encoder().encode
 
 
 def _head(kind: bytes, namespace: str, ack_id: int | None) -> bytes:
-    head = kind if namespace == "/" else b"%b%b," % (kind, namespace.encode())
+    head = kind if namespace == "/" else _head_elsewhere(kind, namespace)
     return head if ack_id is None else b"%b%d" % (head, ack_id)
+
+
+@lru_cache
+def _head_elsewhere(kind: bytes, namespace: str) -> bytes:
+    return b"%b%b," % (kind, namespace.encode())
 
 
 def event(

@@ -6,12 +6,13 @@ ours log nothing of that kind: their events go straight to them, and what there 
 (ports, pipes, connections of others) is called as Twisted calls it.
 
 This takes the place of ``doIteration``, which each kind of reactor brings, and of the epoll reactor's alone. It
-leans on three names of it that begin with an underscore (see `versions`).
+leans on four names of it that begin with an underscore (see `versions`).
 """
 
 from __future__ import annotations
 
 import errno
+from select import EPOLLIN
 from typing import Any
 
 from twisted.python import log
@@ -29,6 +30,15 @@ def poll_directly(reactor: Any) -> None:
         return
     wait, selectables, dispatch = reactor._poller.poll, reactor._selectables, reactor._doReadOrWrite
 
+    def read(selectable: Any) -> None:
+        try:
+            why = selectable.doRead()
+        except BaseException as error:  # as Twisted does
+            log.err()
+            why = error
+        if why:
+            reactor._disconnectSelectable(selectable, why, True)
+
     def poll(timeout: float | None) -> None:
         try:
             events = wait(-1 if timeout is None else timeout, min(len(selectables), _MOST_EVENTS))
@@ -39,7 +49,10 @@ def poll_directly(reactor: Any) -> None:
         for number, event in events:
             selectable = selectables.get(number)  # None: an earlier event has ended it
             if type(selectable) is SendingServer:
-                dispatch(selectable, number, event)
+                if event == EPOLLIN:  # nearly always
+                    read(selectable)
+                else:
+                    dispatch(selectable, number, event)
             elif selectable is not None:
                 log.callWithLogger(selectable, dispatch, selectable, number, event)
 

@@ -47,6 +47,7 @@ _TWISTED: Mapping[tuple[type[Any], str], set[str]] = {
     (abstract.FileDescriptor, "doWrite"): {"dataBuffer", "producer", "streamingProducer", "disconnecting"},
     (tcp.Connection, "write"): {"TLS"},
     **{(kind, "doPoll"): {"_poller", "_selectables", "_doReadOrWrite"} for kind in EPOLL_REACTOR},
+    **{(kind, "_doReadOrWrite"): {"doRead", "_disconnectSelectable"} for kind in EPOLL_REACTOR},
 }
 """The same for Twisted."""
 
