@@ -23,7 +23,7 @@ from bench.load import Connection, Workload
 from bench.report import Report, figure, line, medians, ratios
 from bench.server import Realtime, Server
 from bench.systems import MESSAGE, OURS, SYSTEMS, talking
-from bench.workloads import Case, Measurement, drive
+from bench.workloads import Case, Measurement, drive, measure_idle
 
 NODE, PYTHON = "socket.io", "python-socketio"
 BESIDE = (NODE, PYTHON)
@@ -56,6 +56,8 @@ KINDS = {
         Kind(Case("fan-out 100", "fanout", 100, "µs a delivery")),
         Kind(Case("fan-out 1000", "fanout", 1000, "µs a delivery")),
         Kind(Case("burst of 8 to 1000", "fanout", 1000, "µs a delivery", burst=8)),
+        Kind(Case("handshakes", "handshakes", 64, "µs a client that joins")),
+        Kind(Case("idle", "idle", 2000, "KiB a client")),
     )
 }
 
@@ -64,6 +66,8 @@ def measure(kind: Kind, system: str, seconds: float, scratch: Path) -> Measureme
     """Run it once."""
     case = kind.case
     with serving(kind, system, scratch) as (server, workload):
+        if case.kind == "idle":
+            return measure_idle(case.name, system, server, workload.connections, scratch)
         if not kind.polls:
             return drive(case.name, system, server, workload, seconds, scratch)
         where = {"port": server.port, "server": server.process_id}
@@ -90,6 +94,8 @@ def serving(kind: Kind, system: str, scratch: Path) -> Iterator[tuple[Server, Wo
     with tempfile.TemporaryDirectory(prefix="server-", dir=scratch) as folder:
         if kind.case.kind == "relay":
             yield from _relaying(kind.case, Path(folder))
+        elif kind.case.kind != "fanout":
+            yield from _coming(kind.case, Path(folder))
         else:
             yield from _telling(kind.case, Path(folder))
 
@@ -121,14 +127,26 @@ def _event(name: str, payload: object) -> str:
     return f"42/talk,{msgspec.json.encode([name, payload]).decode()}"
 
 
+def _coming(case: Case, folder: Path) -> Iterator[tuple[Server, Workload]]:
+    """Members of a workspace who come, each with a checked token, and do nothing else."""
+    server = Realtime(folder)
+    people = _members(server.make_accounts(case.size))
+    with server:
+        yield server, Workload(case.kind, people)
+
+
+def _members(tokens: Sequence[str]) -> list[Connection]:
+    joining = ("<", ">40", "<")
+    # Who looks offline is there all the same; the others need not hear of a thousand arrivals.
+    auth = '>42["auth",{"data":"%s","onlineStatus":"offline"}]'
+    return [Connection(_PATH, (*joining, auth % token, "<")) for token in tokens]
+
+
 def _telling(case: Case, folder: Path) -> Iterator[tuple[Server, Workload]]:
     """Members of a workspace in a channel, one of whom says something that everybody hears, the speaker too."""
     server = Realtime(folder)
     tokens = server.make_accounts(case.size)
-    joining = ("<", ">40", "<")
-    # Who looks offline is there all the same; the others need not hear of a thousand arrivals.
-    auth = '>42["auth",{"data":"%s","onlineStatus":"offline"}]'
-    people = [Connection(_PATH, (*joining, auth % token, "<")) for token in tokens]
+    people = _members(tokens)
     with server:
         channel = _make_channel(server.port, tokens[0])
         message = f'42["message-send",{{"channelId":"{channel}","text":"{_TEXT}"}}]'

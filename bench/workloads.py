@@ -81,7 +81,7 @@ def measure(case: Case, system: System, seconds: float, scratch: Path) -> Measur
     """Run a workload once, on a server of its own, whose files lie under ``scratch`` meanwhile."""
     with prepared(case, system, scratch) as (server, workload):
         if case.kind == "idle":
-            return _measure_idle(case, system, server, workload.connections, scratch)
+            return measure_idle(case.name, system.name, server, workload.connections, scratch)
         return drive(case.name, system.name, server, workload, seconds, scratch)
 
 
@@ -140,16 +140,18 @@ def _prepare(case: Case, system: System, folder: Path) -> tuple[Server, Sequence
     return system.start(folder), case.connections(system)
 
 
-def _measure_idle(
-    case: Case, system: System, server: Server, connections: Sequence[Connection], scratch: Path
+def measure_idle(
+    name: str, system: str, server: Server, connections: Sequence[Connection], scratch: Path
 ) -> Measurement:
+    """Let connections come and do nothing, and look at the memory that the server took for them."""
     # The first connections make room for many: what is looked at is what each further one takes. They come
     # a few at a time, or the memory that a storm of handshakes needs would be counted as theirs.
-    few = Workload("idle", connections[: case.size // 10], flight=_FEW)
-    rest = Workload("idle", connections[case.size // 10 :], flight=_FEW)
+    first = len(connections) // 10
+    few = Workload("idle", connections[:first], flight=_FEW)
+    rest = Workload("idle", connections[first:], flight=_FEW)
     port, process = server.port, server.process_id
     with load.idle(few, scratch, port=port, server=process):
         before = resident_bytes(process)
         with load.idle(rest, scratch, port=port, server=process):
             taken = resident_bytes(process) - before
-    return Measurement(case.name, system.name, taken / 1024 / len(rest.connections), operations=case.size)
+    return Measurement(name, system, taken / 1024 / len(rest.connections), operations=len(connections))
