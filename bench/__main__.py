@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import messenger, plot, report, socketio, support
+from bench import cluster, messenger, plot, report, socketio, support
 from bench.load import NoCompiler
 from bench.profiling import profile
 from bench.report import Report
@@ -15,7 +15,7 @@ from bench.systems import OURS, SYSTEMS, Missing, System
 from bench.workloads import CASES, Measurement, measure
 
 _RESULTS = Path(__file__).parent / "results"
-_SUPPORT, _MESSENGER, _SOCKETIO = "support", "messenger", "socketio"
+_SUPPORT, _MESSENGER, _SOCKETIO, _CLUSTER = "support", "messenger", "socketio", "cluster"
 
 
 def _chosen(known: Iterable[str]) -> Callable[[str], list[str]]:
@@ -37,7 +37,7 @@ def _numbers(text: str) -> list[int]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="What an operation costs the server.")
-    workloads = [*CASES, _SUPPORT, _MESSENGER, _SOCKETIO]
+    workloads = [*CASES, _SUPPORT, _MESSENGER, _SOCKETIO, _CLUSTER]
     parser.add_argument("--quick", action="store_true", help="one short round, to see it work")
     parser.add_argument("--workloads", type=_chosen(workloads), default=workloads, metavar="NAME,…")
     parser.add_argument("--systems", type=_chosen(SYSTEMS), default=list(SYSTEMS), metavar="NAME,…")
@@ -69,6 +69,8 @@ def main() -> int:
             delivered(rounds, seconds, output)
         if _SOCKETIO in arguments.workloads:
             over_socketio(rounds, seconds, output)
+        if _CLUSTER in arguments.workloads:
+            across(rounds, seconds, output)
     except NoCompiler as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
@@ -143,6 +145,21 @@ def over_socketio(rounds: int, seconds: float, output: Path) -> None:
     about = report.machine(system.name for system in systems)
     found = Report(measured, seconds, about, missing, reference=socketio.NODE)
     _keep(output / "socketio", found, socketio.as_markdown(found))
+
+
+def across(rounds: int, seconds: float, output: Path) -> None:
+    """Measure several processes beside one."""
+    measured = []
+    try:
+        for number in range(rounds):
+            for kind in cluster.KINDS.values():
+                print(f"round {number + 1} of {rounds}: cluster, {kind.name}", file=sys.stderr)
+                measured += cluster.measure(kind, seconds, output)
+    except Missing as reason:
+        print(f"bench: {reason}", file=sys.stderr)
+        return
+    found = Report(measured, seconds, report.machine([OURS]), {})
+    _keep(output / "cluster", found, cluster.as_markdown(found))
 
 
 def _present(names: Iterable[str]) -> tuple[list[System], dict[str, str]]:

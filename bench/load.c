@@ -2,7 +2,7 @@
  *
  * It reads what to do from standard input, a "key value" on each line, up to the line "go":
  *
- *     port 8080                  on 127.0.0.1
+ *     port 8080                  on 127.0.0.1; where connections go that name no other
  *     cpu 1                      the client's own
  *     workload echo              or relay, fanout, room, idle, handshakes
  *     seconds 5, warmup 1        of each; not for idle
@@ -16,8 +16,8 @@
  *     ignore TEXT                what begins so is passed over; up to four such lines
  *     connection PATH<tab>STEP…  one for each connection; a step is "HName: value" (a header of the handshake),
  *                                ">TEXT" (send a text frame; a "%m" in it is what the last frame had as its
- *                                "match_id"), "<" (wait for a frame), or "=TEXT" (what this one sends instead
- *                                of the message)
+ *                                "match_id"), "<" (wait for a frame), "=TEXT" (what this one sends instead
+ *                                of the message), or "P8081" (it goes to this port)
  *
  * echo: each connection sends, waits for the answer, and sends again. relay: of each two connections the first
  * sends, the second receives. fanout: the first sends, all others receive; the next goes when all have all.
@@ -25,8 +25,8 @@
  * handshakes: connections are opened with their steps and cut, over and over. idle: all are opened; a line
  * tells that they are, and they stay open until standard input ends.
  *
- * It prints one line of JSON. CPU times are in seconds, latencies (of an echo, or of a handshake and its steps
- * if there is a rate) in microseconds. What a server
+ * It prints one line of JSON. CPU times are in seconds, latencies (of an echo, of a relay, or of a handshake and
+ * its steps if there is a rate) in microseconds. What a server
  * does wrong ends it with a line on standard error. Server's pings are answered, and those of Engine.IO.
  */
 #define _GNU_SOURCE
@@ -51,7 +51,7 @@ enum workload { ECHO, RELAY, FANOUT, IDLE, HANDSHAKES, ROOM };
 struct script {
     char *request;             /* the handshake, whole */
     char *steps[MOST_STEPS];   /* ">text" or "<" */
-    int count;
+    int count, port;
     unsigned char *frame;      /* what it sends instead of the message */
     size_t frame_length;
 };
@@ -161,7 +161,7 @@ static void send_text(struct connection *c, int opcode, const char *text, size_t
 static void open_one(int index)
 {
     struct connection *c = &connections[index];
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(scripts[connections[index].script].port)};
     int one = 1;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -291,10 +291,11 @@ static void got_message(struct connection *c, const unsigned char *payload, size
         return;
     }
     operations++;
-    if (measuring && workload == ECHO && latency_count < MOST_LATENCIES)
-        latencies[latency_count++] = (now() - c->sent) * 1e6;
+    struct connection *sender = workload == RELAY ? c - 1 : c;
+    if (measuring && latency_count < MOST_LATENCIES)
+        latencies[latency_count++] = (now() - sender->sent) * 1e6;
     if (!finished)
-        drive(workload == RELAY ? c - 1 : c);
+        drive(sender);
 }
 
 /* Takes the frames that `data` begins with; returns how many bytes they are. */
@@ -427,6 +428,7 @@ static void read_connection(char *line)
     char headers[4096] = "", *path = strsep(&line, "\t"), *step;
     script->count = 0;
     script->frame = NULL;
+    script->port = port;
     while ((step = strsep(&line, "\t"))) {
         if (*step == 'H') {
             strncat(headers, step + 1, sizeof headers - strlen(headers) - 3);
@@ -434,6 +436,8 @@ static void read_connection(char *line)
         } else if (*step == '=') {
             script->frame = malloc(strlen(step) + 16);
             script->frame_length = put_frame(script->frame, 1, step + 1, strlen(step + 1));
+        } else if (*step == 'P') {
+            script->port = atoi(step + 1);
         } else if (script->count < MOST_STEPS) {
             script->steps[script->count++] = strdup(step);
         }

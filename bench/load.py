@@ -44,7 +44,7 @@ class Workload(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What was seen after the warm-up. Times in seconds, latencies (echo, or at a rate) in microseconds."""
+    """What was seen after the warm-up. Times in seconds, latencies (where there are any) in microseconds."""
 
     operations: int
     seconds: float
@@ -65,9 +65,18 @@ def client(folder: Path) -> Path:
     return program
 
 
-def run(workload: Workload, folder: Path, *, port: int, server: int, seconds: float, warm_up: float) -> Outcome:
-    """Drive a server, by its process id, for so long; the processes that it has started count with it."""
-    what = _what_to_do(workload, port, server, seconds, warm_up)
+def run(
+    workload: Workload,
+    folder: Path,
+    *,
+    port: int,
+    server: int,
+    seconds: float,
+    warm_up: float,
+    beside: Sequence[int] = (),
+) -> Outcome:
+    """Drive a server, by its process id, for so long; those ``beside`` it count as well, and their children."""
+    what = _what_to_do(workload, port, [server, *beside], seconds, warm_up)
     done = subprocess.run([client(folder)], input=what.encode(), stdout=subprocess.PIPE, check=True)
     return msgspec.json.decode(done.stdout, type=Outcome)
 
@@ -78,7 +87,7 @@ def idle(workload: Workload, folder: Path, *, port: int, server: int) -> Iterato
     with subprocess.Popen([client(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(_what_to_do(workload, port, server, 0, 0).encode())
+        process.stdin.write(_what_to_do(workload, port, [server], 0, 0).encode())
         process.stdin.flush()
         if not process.stdout.readline():
             raise RuntimeError("not all connections could be opened")
@@ -88,10 +97,10 @@ def idle(workload: Workload, folder: Path, *, port: int, server: int) -> Iterato
             raise RuntimeError("not all connections stayed open: what was measured is of fewer")
 
 
-def _what_to_do(workload: Workload, port: int, server: int, seconds: float, warm_up: float) -> str:
+def _what_to_do(workload: Workload, port: int, servers: Sequence[int], seconds: float, warm_up: float) -> str:
     lines = [
         *(f"port {port}", f"cpu {client_cpu()}", f"workload {workload.kind}"),
-        *(f"server {process}" for process in family(server)),
+        *(f"server {process}" for server in servers for process in family(server)),
         *(f"seconds {seconds}", f"warmup {warm_up}", f"burst {workload.burst}"),
         *(f"flight {workload.flight}", f"rate {workload.rate}"),
         *(f"ignore {beginning}" for beginning in workload.ignore),

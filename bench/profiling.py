@@ -49,8 +49,8 @@ def profile(name: str, connections: Sequence[int], seconds: float, scratch: Path
 
 
 def _drive(server: Server, workload: Workload, seconds: float, scratch: Path) -> Outcome:
-    where = {"port": server.port, "server": server.process_id}
-    return load.run(workload, scratch, seconds=seconds, warm_up=0, **where)
+    port, process = server.port, server.process_id
+    return load.run(workload, scratch, seconds=seconds, warm_up=0, port=port, server=process)
 
 
 def _sample(spy: str, name: str, server: Server, workload: Workload, seconds: float, scratch: Path) -> None:
