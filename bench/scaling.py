@@ -120,7 +120,7 @@ PROTOCOLS: Final = (
     ),
     Protocol(
         name="support",
-        behaviour="a message every three minutes; one in 200 is an operator, and has taken what is written to him",
+        behaviour="a message every three minutes; one in 200 is an operator, who has taken what comes",
         kib=2.9,
         rest=0.4,
         join=390,
