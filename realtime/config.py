@@ -172,6 +172,8 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError("auth.issuer: needs auth.public_key_file or auth.jwks_url")
     if (auth.public_key_file or auth.jwks_url) and not auth.issuer:
         raise ConfigurationError("auth.issuer: must name whose tokens the public key checks")
+    if settings.operations.workers > 1 and not settings.redis.url:
+        raise ConfigurationError("redis.url: must be set, for operations.workers to be one server")
     if settings.talk.tolerance > settings.talk.score_span:
         raise ConfigurationError("talk.tolerance: more than talk.score_span")
     if settings.market.pong_timeout <= settings.market.ping_interval:

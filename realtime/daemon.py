@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -25,8 +25,10 @@ from realtime.accounts.demo import DEMO_ACCOUNTS, add_demo_accounts
 from realtime.accounts.passwords import Passwords
 from realtime.accounts.store import AccountStore
 from realtime.cluster.cluster import Cluster
+from realtime.cluster.peers import Peers
 from realtime.operations.drain import Drain
 from realtime.operations.health import Health
+from realtime.operations.starting import StartFailed, where_it_listens
 from realtime.operations.systemd import READY, Watchdog, notify
 from realtime.storage.database import Database
 from realtime.storage.errors import StorageError
@@ -51,16 +53,21 @@ class Listener:
     stays: bool = False
 
 
-class StartFailed(SystemExit, Exception):
-    """Ends twistd with one line on standard error.
+class Parent(Protocol):
+    """Who started this process as one of several, and tells the service manager and the log for all."""
 
-    It is an Exception beside because twistd, in the background, cleans up after those alone: for another
-    it would leave its pid file, and the process at the terminal would wait for ever.
-    """
+    def ready(self) -> None:
+        """Take note that it serves."""
+
+    def failed(self) -> None:
+        """End it, and start another."""
 
 
 class Daemon(Service):
-    """Everything that runs. ``demo`` makes the demo accounts and says what to try."""
+    """Everything that runs. ``demo`` makes the demo accounts and says what to try.
+
+    With a ``parent``, that is told what else the service manager and the log would be.
+    """
 
     _log = Logger()
 
@@ -72,6 +79,7 @@ class Daemon(Service):
         migrate: Callable[[], None],
         database: Database,
         cluster: Cluster,
+        peers: Peers | None,
         passwords: Passwords,
         workers: Sequence[Workers],
         accounts: AccountStore,
@@ -79,6 +87,7 @@ class Daemon(Service):
         health: Health,
         drain_seconds: float,
         demo: bool,
+        parent: Parent | None = None,
     ) -> None:
         self.setName("realtime")
         self._reactor = reactor
@@ -86,6 +95,7 @@ class Daemon(Service):
         self._migrate = migrate
         self._database = database
         self._cluster = cluster
+        self._peers = peers
         self._passwords = passwords
         self._workers = workers
         self._accounts = accounts
@@ -93,18 +103,22 @@ class Daemon(Service):
         self._health = health
         self._drain_seconds = drain_seconds
         self._demo = demo
+        self._parent = parent
         self._ports: list[IListeningPort] = []
         self._watchdog = Watchdog(reactor)
 
     def privilegedStartService(self) -> None:
         """Listen. What comes before the reactor turns waits in the sockets' backlogs."""
         for listener in self._listeners:
-            refused: list[Failure] = []
-            opened = listener.endpoint.listen(listener.factory)
-            opened.addCallback(send_at_once).addCallback(hold_a_storm)
-            opened.addCallbacks(self._ports.append, refused.append)
-            if refused:  # not in the errback: a Deferred keeps what would end the start
-                self._fail(refused[0], f"can't listen on {listener.where}")
+            self._open(listener.endpoint.listen(listener.factory), listener.where, self._ports.append)
+        if self._peers is not None:
+            self._open(self._peers.listen(), "cluster.listen", lambda _: None)
+
+    def _open(self, opened: Deferred[IListeningPort], where: str, keep: Callable[[Any], None]) -> None:
+        refused: list[Failure] = []
+        opened.addCallback(send_at_once).addCallback(hold_a_storm).addCallbacks(keep, refused.append)
+        if refused:  # not in the errback: a Deferred keeps what would end the start
+            self._fail(refused[0], f"can't listen on {where}")
 
     def startService(self) -> None:
         """Open the database; the rest when the reactor turns."""
@@ -131,6 +145,8 @@ class Daemon(Service):
     def _begin(self) -> None:
         poll_directly(self._reactor)
         self._cluster.start()
+        if self._peers is not None:
+            self._peers.start()
         self._passwords.start()
         for workers in self._workers:
             workers.start()
@@ -141,17 +157,21 @@ class Daemon(Service):
         # each time that hundreds of requests are under way at once: a fifth of the time under such load.
         gc.collect()
         gc.freeze()
+        if self._parent is not None:
+            self._parent.ready()
+        else:
+            self._announce()
+        if self._demo:
+            made = add_demo_accounts(self._accounts, self._passwords)
+            made.addCallback(self._introduce).addErrback(self._report)
+
+    def _announce(self) -> None:
         self._watchdog.startService()
         notify(READY)
         self._log.info("realtime {version} is ready", version=__version__)
         for port, listener in zip(self._ports, self._listeners, strict=True):
-            address = port.getHost()
-            host, number = getattr(address, "host", None), getattr(address, "port", None)
-            where = f"{host}:{number}" if host is not None else listener.where
+            where = where_it_listens(port, listener.where)
             self._log.info("{serves}: {where}", serves=listener.serves, where=where)
-        if self._demo:
-            made = add_demo_accounts(self._accounts, self._passwords)
-            made.addCallback(self._introduce).addErrback(self._report)
 
     def _introduce(self, _: object) -> None:
         names = ", ".join(
@@ -172,6 +192,8 @@ class Daemon(Service):
 
     async def _stop_parts(self) -> None:
         await DeferredList([self._passwords.stop(), *(workers.stop() for workers in self._workers)])
+        if self._peers is not None:
+            await self._peers.stop()
         await self._cluster.stop()
         await self._database.stop()
 
@@ -184,6 +206,8 @@ class Daemon(Service):
 
     def _report(self, failure: Failure) -> None:
         self._log.failure("realtime: the start is not complete", failure)
+        if self._parent is not None:
+            self._parent.failed()
 
     def _fail(self, failure: Failure, what: str) -> NoReturn:
         """End the start, and twistd with it, in one line."""

@@ -49,6 +49,20 @@ class Redis(_Section, frozen=True):
     ] = "realtime"
 
 
+class Cluster(_Section, frozen=True):
+    """[cluster]: what several processes ask each other directly; of no use without a Redis."""
+
+    listen: Annotated[
+        str, Meta(description="a Twisted server endpoint for the other processes; for nobody else")
+    ] = "tcp:0:interface=127.0.0.1"
+    advertise: Annotated[
+        str, Meta(description="host:port that others reach it at; empty: as listened at, on one machine")
+    ] = ""
+    secret: Annotated[
+        str, Meta(description="by which they know each other; empty: derived from the signing secret")
+    ] = ""
+
+
 class Auth(_Section, frozen=True):
     """[auth]: who is who, and how it is proved."""
 
@@ -140,10 +154,21 @@ class Operations(_Section, frozen=True):
     drain_seconds: Annotated[
         float, Meta(ge=0, description="over which a stopping server closes its connections")
     ] = 10.0
+    workers: Annotated[
+        int, Meta(ge=0, le=1024, description="processes that serve; more than one need [redis]; 0: this one")
+    ] = 0
     log_format: Annotated[Literal["text", "json"], Meta(description="text, or json lines")] = "text"
     log_level: Annotated[
         Literal["debug", "info", "warn", "error"], Meta(description="the least that is logged")
     ] = "info"
+
+
+class Web(_Section, frozen=True):
+    """[web]: the pages for browsers."""
+
+    playground: Annotated[bool, Meta(description="/: try every protocol out")] = True
+    console: Annotated[bool, Meta(description="/console/: where operators work")] = True
+    widget: Annotated[bool, Meta(description="/widget.js: a support chat for other sites' pages")] = True
 
 
 class SocketIO(_Section, frozen=True):
@@ -251,9 +276,11 @@ class Settings(_Section, frozen=True):
     listen: Annotated[tuple[Listen, ...], Meta(min_length=1)] = (Listen(),)
     database: Database = Database()
     redis: Redis = Redis()
+    cluster: Cluster = Cluster()
     auth: Auth = Auth()
     limits: Limits = Limits()
     operations: Operations = Operations()
+    web: Web = Web()
     socketio: SocketIO = SocketIO()
     talk: Talk = Talk()
     workspace: Workspace = Workspace()

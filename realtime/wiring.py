@@ -36,14 +36,18 @@ from realtime.limiting import Rate, Throttle
 from realtime.operations.health import Health
 from realtime.operations.metrics import Metrics
 from realtime.operations.site import OperationsSite
-from realtime.protocols import socketio
+from realtime.protocols import documentation, socketio
 from realtime.protocols.shared import Protocol, Shared
 from realtime.settings import Auth, Settings
+from realtime.socketio.elsewhere import Elsewhere
+from realtime.socketio.moving import Moving
 from realtime.socketio.polling import EngineResource
 from realtime.storage.commit import Committed
 from realtime.storage.database import Database
 from realtime.storage.migrate import migrate
+from realtime.supervision.worker import Worker
 from realtime.web.home import HomeResource
+from realtime.web.pages import Pages
 from realtime.web.sharing import Sharing
 from realtime.web.sign_in import SignInResource
 from realtime.web.site import Bodies, WebSite, tree
@@ -55,17 +59,38 @@ from realtime.websocket.handshake import HandshakePolicy
 from realtime.websocket.keepalive import Keepalive
 from realtime.websocket.outgoing import Turn
 
+_log = Logger()
 
-def build(settings: Settings, reactor: Any, *, demo: bool = False) -> Daemon:
+
+def build(settings: Settings, reactor: Any, *, demo: bool = False, worker: Worker | None = None) -> Daemon:
     """Build the daemon. Nothing is opened or started, but the signing secret is made if absent.
 
+    As a ``worker`` it has its parent's sockets, and leaves to the parent what is done once.
     Raises :class:`ConfigurationError` with one line that names the setting that can't be used.
     """
-    check(settings, reactor)  # all of it, before the secret is made
+    if worker is None:  # else its parent has
+        check(settings, reactor)  # all of it, before the secret is made
     try:
-        return _Parts(settings, reactor).daemon(demo=demo)
+        return _Parts(settings, reactor).daemon(demo=demo, worker=worker)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def prepare(settings: Settings, reactor: Any) -> None:
+    """Do what :func:`build` does beforehand, once for several processes: check, make the signing secret.
+
+    Raises :class:`ConfigurationError`.
+    """
+    check(settings, reactor)
+    try:
+        token_signer(settings, reactor.seconds)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def migrate_database(settings: Settings) -> None:
+    """Bring the database to its schema; blocks. Raises as :func:`realtime.storage.migrate.migrate` does."""
+    migrate(settings.database.url, log=_log.info)
 
 
 def check(settings: Settings, reactor: Any) -> None:
@@ -81,7 +106,8 @@ def check(settings: Settings, reactor: Any) -> None:
         _token_checker(settings.auth, reactor)
         if settings.auth.jwt_secret or settings.auth.jwt_secret_file:
             token_signer(settings, reactor.seconds)
-        for where in (*(each.endpoint for each in settings.listen), settings.operations.listen):
+        listen = (each.endpoint for each in settings.listen)
+        for where in (*listen, settings.operations.listen, settings.cluster.listen):
             if where:
                 _endpoint(where, reactor)
     except ValueError as error:
@@ -115,19 +141,20 @@ def password_checker(settings: Settings, reactor: Any) -> Passwords:
 
 def token_signer(settings: Settings, now: Callable[[], float]) -> TokenSigner:
     """Return what signs and checks our own tokens; makes the secret if there is none."""
-    auth = settings.auth
-    secret = load_secret(
-        configured=auth.jwt_secret,
-        configured_file=auth.jwt_secret_file,
+    auth, secret = settings.auth, _secret(settings)
+    return TokenSigner(secret, algorithms=auth.algorithms, ttl=auth.token_ttl, leeway=auth.leeway, now=now)
+
+
+def _secret(settings: Settings) -> bytes:
+    return load_secret(
+        configured=settings.auth.jwt_secret,
+        configured_file=settings.auth.jwt_secret_file,
         state_dir=Path(settings.state_dir),
     )
-    return TokenSigner(secret, algorithms=auth.algorithms, ttl=auth.token_ttl, leeway=auth.leeway, now=now)
 
 
 class _Parts:
     """What is built once and used by several."""
-
-    _log = Logger()
 
     def __init__(self, settings: Settings, reactor: Any) -> None:
         self.settings = settings
@@ -145,30 +172,37 @@ class _Parts:
             outside=_outside_issuer(settings.auth, reactor),
         )
         self.cluster = _cluster(settings, reactor)
+        where = _endpoint(settings.cluster.listen, reactor)
+        self.peers = socketio.processes(settings, self.cluster, where, _secret(settings), reactor)
+        self.elsewhere = None if self.peers is None else Elsewhere(self.peers)
+        self.moving = None if self.peers is None else Moving(self.peers, self.cluster, reactor)
         self.admission = Admission(
             per_address=settings.limits.connections_per_ip,
             per_user=settings.limits.connections_per_user,
         )
         self.surroundings = self._surroundings()
 
-    def daemon(self, *, demo: bool) -> Daemon:
+    def daemon(self, *, demo: bool, worker: Worker | None) -> Daemon:
         health = Health(self.reactor)
         health.add_check("database", self.database.ping)
         if self.settings.redis.url:
             health.add_check("redis", self.cluster.check)
         protocols = self._protocols()
         sign_in = self._sign_in()
+        pages = self._pages(list(protocols), demo=demo)
         listeners = [
             Listener(
                 each.endpoint,
-                _endpoint(each.endpoint, self.reactor),
-                self._front_door(protocols, each.protocol, sign_in),
+                worker.endpoint(index, each.endpoint) if worker else _endpoint(each.endpoint, self.reactor),
+                self._front_door(protocols, each.protocol, sign_in, pages),
                 each.protocol or ", ".join(protocols),
             )
-            for each in self.settings.listen
+            for index, each in enumerate(self.settings.listen)
         ]
         operations = self.settings.operations
-        if operations.listen:
+        if worker is not None:
+            worker.answer_from(health, self.metrics.registry)
+        elif operations.listen:
             site = OperationsSite(health, self.metrics, self.reactor)
             listeners.append(
                 Listener(
@@ -182,16 +216,18 @@ class _Parts:
         return Daemon(
             reactor=self.reactor,
             listeners=listeners,
-            migrate=partial(migrate, self.settings.database.url, log=self._log.info),
+            migrate=(lambda: None) if worker else partial(migrate_database, self.settings),
             database=self.database,
             cluster=self.cluster,
+            peers=self.peers,
             passwords=self.passwords,
             workers=[each for protocol in protocols.values() for each in protocol.workers],
             accounts=self.accounts,
             connections=self.admission,
             health=health,
             drain_seconds=operations.drain_seconds,
-            demo=demo,
+            demo=demo and (worker is None or worker.is_first),
+            parent=worker,
         )
 
     def _surroundings(self) -> Surroundings:
@@ -224,6 +260,7 @@ class _Parts:
                 sharing=Sharing(self.origins),
                 cluster=self.cluster,
                 outside=self._outside(),
+                moving=self.moving,
             ),
         )
 
@@ -244,25 +281,45 @@ class _Parts:
         )
         return SignInResource(sign_in, self.proxies, Sharing(self.origins), self.metrics)
 
+    def _pages(self, protocols: list[str], *, demo: bool) -> Pages:
+        web, talk = self.settings.web, self.settings.talk
+        return Pages(
+            playground=web.playground,
+            console=web.console,
+            widget=web.widget,
+            protocols=protocols,
+            demo=demo,
+            talk={
+                "find": talk.find_timeout,
+                "confirm": talk.confirm_timeout,
+                "talk": talk.talk_duration,
+                "answer": talk.answer_timeout,
+            },
+        )
+
     def _front_door(
-        self, protocols: Mapping[str, Protocol], alone: str, sign_in: IResource
+        self, protocols: Mapping[str, Protocol], alone: str, sign_in: IResource, pages: Pages
     ) -> FrontDoorFactory:
-        """Return the front door of a port that serves all protocols by path, or one alone."""
+        """Return the front door of a port that serves all protocols by path, and the pages; or one alone."""
         served = {alone: protocols[alone]} if alone else protocols
         routes: dict[str, ConnectionFactory] = {}
-        resources: dict[str, IResource] = {"v1/auth": sign_in}
+        sharing = Sharing(self.origins)
+        resources: dict[str, IResource] = {"v1/auth": sign_in, **documentation.build(list(served), sharing)}
         for name, protocol in served.items():
             resources |= protocol.resources
             if protocol.factory is not None:
                 routes[f"/{name}"] = protocol.factory
                 resources[name] = UpgradeResource(protocol.factory)
         bodies: dict[str, Bodies] = {}
-        engine = socketio.build(self.settings, self.surroundings, served, alone)
+        engine = socketio.build(self.settings, self.surroundings, served, alone, self.elsewhere)
         if engine is not None:
-            polling = EngineResource(engine, Sharing(self.origins))
+            polling = EngineResource(engine, sharing)
             resources[socketio.PATH] = bodies[socketio.PATH] = polling
             routes[f"/{socketio.PATH}/"] = engine
         home: IResource = HomeResource(routes)
+        if not alone:
+            resources |= pages.resources
+            home = pages.home(home)
         if engine is not None:
             routes[f"/{socketio.PATH}"] = engine
         if alone and (factory := protocols[alone].factory) is not None:

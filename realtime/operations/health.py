@@ -6,7 +6,8 @@ since who may ask is not known here; what was wrong with one is in the log, once
 fail and once when it passes again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -19,6 +20,13 @@ _log = Logger()
 
 _CHECK_SECONDS = 2.0
 """A check that takes longer has failed. Who asks has a deadline too, commonly a few seconds."""
+
+
+class Readiness(NamedTuple):
+    """Whether clients should be sent, and a line for each thing that is amiss."""
+
+    is_ready: bool
+    lines: Sequence[str]
 
 
 class Health:
@@ -46,11 +54,11 @@ class Health:
 
     def live_resource(self) -> Resource:
         """Give the resource for /healthz: always 200, as long as there is an answer."""
-        return _Live()
+        return LiveResource()
 
     def ready_resource(self) -> Resource:
         """Give the resource for /readyz: 200 or 503, with a line for each failing check."""
-        return _Ready(self)
+        return ReadyResource(lambda: self.not_ready().addCallback(lambda names: Readiness(not names, names)))
 
     def _run(self, name: str, check: Callable[[], Deferred[None]]) -> Deferred[str | None]:
         def passed(_: object) -> None:
@@ -68,31 +76,38 @@ class Health:
         return maybeDeferred(check).addTimeout(_CHECK_SECONDS, self._clock).addCallbacks(passed, failed)
 
 
-class _Live(Resource):
+class LiveResource(Resource):
+    """Always 200."""
+
     def render_GET(self, request: Request) -> bytes:
+        """Answer."""
         return _answer(request, 200, ["alive"])
 
 
-class _Ready(Resource):
-    def __init__(self, health: Health) -> None:
+class ReadyResource(Resource):
+    """200 or 503, and why, as ``readiness`` says when it is asked."""
+
+    def __init__(self, readiness: Callable[[], Deferred[Readiness]]) -> None:
         super().__init__()
-        self._health = health
+        self._readiness = readiness
 
     def render_GET(self, request: Request) -> int:
+        """Ask, then answer."""
         gone: list[object] = []
         request.notifyFinish().addBoth(gone.append)
 
-        def answer(reasons: list[str]) -> None:
+        def answer(readiness: Readiness) -> None:
             # Who asked may have hung up meanwhile.
             if not gone:
-                request.write(_answer(request, 503 if reasons else 200, reasons or ["ready"]))
+                first = ["ready"] if readiness.is_ready else []
+                request.write(_answer(request, 200 if first else 503, [*first, *readiness.lines]))
                 request.finish()
 
-        self._health.not_ready().addCallback(answer)
+        self._readiness().addCallback(answer)
         return NOT_DONE_YET
 
 
-def _answer(request: Request, status: int, lines: list[str]) -> bytes:
+def _answer(request: Request, status: int, lines: Sequence[str]) -> bytes:
     body = "".join(f"{line}\n" for line in lines).encode()
     request.setResponseCode(status)
     request.setHeader("content-type", "text/plain; charset=utf-8")

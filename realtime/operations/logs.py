@@ -70,20 +70,28 @@ def log_observer(
     *,
     log_format: Literal["text", "json"] = "text",
     level: Literal["debug", "info", "warn", "error"] = "info",
+    worker: int | None = None,
 ) -> ILogObserver:
-    """Make the observer that writes every event of at least `level` to `stream`, one line each."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
+    """Make the observer that writes every event of at least `level` to `stream`, one line each.
+
+    ``worker`` is the slot of this process among several, and stands in each line.
+    """
     as_line = _json_line if log_format == "json" else _text_line
 
     def written(event: LogEvent) -> str:
-        # What the stream can't encode, a lone surrogate first of all, must not cost the line.
-        return as_line(event).encode(encoding, "backslashreplace").decode(encoding)
+        return encodable(as_line(event, worker), stream)
 
     threshold = LogLevel.lookupByName(level)
     predicates: list[ILogFilterPredicate] = [LogLevelFilterPredicate(threshold)]
     if threshold > LogLevel.debug:
         predicates.append(_PeersFaults())
     return FilteringLogObserver(FileLogObserver(cast(IO[Any], stream), written), predicates)
+
+
+def encodable(text: str, stream: LogStream) -> str:
+    """Give `text` as `stream` can encode it: a lone surrogate, first of all, must not cost the line."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def twistd_stream(options: Mapping[str, Any], reactor: IReactorFromThreads) -> LogStream:
@@ -157,21 +165,24 @@ class _Syslog:
         pass
 
 
-def _text_line(event: LogEvent) -> str:
+def _text_line(event: LogEvent, worker: int | None) -> str:
     text = _cleaned(eventAsText(event, includeTimestamp=False, includeSystem=False))
+    process = "" if worker is None else f" worker={worker}"
     connection = f" connection={_connection(event)}" if "connection" in event else ""
-    system = f"{event['log_namespace']}#{event['log_level'].name}{connection}"
+    system = f"{event['log_namespace']}#{event['log_level'].name}{process}{connection}"
     indented = text.rstrip("\n").replace("\n", "\n\t")
     return f"{_time(event)} [{system}] {indented}\n"
 
 
-def _json_line(event: LogEvent) -> str:
+def _json_line(event: LogEvent, worker: int | None) -> str:
     line: dict[str, object] = {
         "time": _time(event),
         "level": event["log_level"].name,
         "namespace": event["log_namespace"],
         "message": _cleaned(formatEvent(event)),
     }
+    if worker is not None:
+        line["worker"] = worker
     if "connection" in event:
         line["connection"] = _connection(event)
     if "log_failure" in event:

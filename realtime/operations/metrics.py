@@ -170,6 +170,25 @@ class Metrics:
         return _MetricsResource(self.registry)
 
 
+class ParentMetrics:
+    """What the parent of several workers counts; ``worker`` is a slot's number, ``state`` one of a worker's."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        # Its owner gives the function that reads it, for each state.
+        self.workers = Gauge("realtime_workers", "Worker processes.", ["state"], registry=registry)
+        self.worker_up = Gauge(
+            "realtime_worker_up", "Whether a worker is ready and answers.", ["worker"], registry=registry
+        )
+        self.worker_restarts_total = Counter(
+            "realtime_worker_restarts_total",
+            "Workers that were started again after an end nobody asked for.",
+            ["worker"],
+            registry=registry,
+        )
+
+
 def close_code_label(code: int | None) -> str:
     """Give the label for a close code: itself if it is one of ours, else ``other``.
 

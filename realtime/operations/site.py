@@ -1,11 +1,11 @@
 """The site for those who run the server, on a listener of its own: it needs no token.
 
-``/healthz`` and ``/readyz`` (`realtime.operations.health`), ``/metrics``
-(`realtime.operations.metrics`); everything else is 404.
+``/healthz`` and ``/readyz`` (`realtime.operations.health`), ``/metrics`` (`realtime.operations.metrics`), or
+those of all workers (`realtime.supervision.overview`); everything else is 404.
 """
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Protocol, cast
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.web import pages
@@ -13,8 +13,22 @@ from twisted.web.http import Request
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
-from realtime.operations.health import Health
-from realtime.operations.metrics import Metrics
+
+class Probes(Protocol):
+    """What answers ``/healthz`` and ``/readyz``."""
+
+    def live_resource(self) -> Resource:
+        """Give the resource for /healthz."""
+
+    def ready_resource(self) -> Resource:
+        """Give the resource for /readyz."""
+
+
+class Scraped(Protocol):
+    """What answers ``/metrics``."""
+
+    def resource(self) -> Resource:
+        """Give the resource for /metrics."""
 
 
 class OperationsSite(Site):
@@ -23,7 +37,7 @@ class OperationsSite(Site):
     # Starting and stopping are logged by who listens.
     noisy = False
 
-    def __init__(self, health: Health, metrics: Metrics, clock: IReactorTime) -> None:
+    def __init__(self, health: Probes, metrics: Scraped, clock: IReactorTime) -> None:
         root = _ByWholePath(
             {
                 b"/healthz": health.live_resource(),

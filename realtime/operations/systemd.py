@@ -6,6 +6,7 @@ environment names. Without systemd the variables are absent, and nothing is sent
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 
 from twisted.application.service import Service
@@ -17,6 +18,7 @@ _log = Logger()
 
 READY = "READY=1"
 STOPPING = "STOPPING=1"
+RELOADING = "RELOADING=1"
 ALIVE = "WATCHDOG=1"
 
 
@@ -36,6 +38,11 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
             sender.sendto(state.encode(), address)
     except OSError as error:
         _log.warn("systemd: {state} could not be sent: {reason}", state=state, reason=error.strerror)
+
+
+def reloading() -> str:
+    """Give the state that a reload begins with, to be followed by `READY`; systemd compares its moment."""
+    return f"{RELOADING}\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
 
 
 class Watchdog(Service):
