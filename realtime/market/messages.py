@@ -29,9 +29,9 @@ What the document leaves open, and what was decided:
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 LONGEST_CONTENT: Final = 4_000
 """Characters of a message. (In UTF-8 that is at most 16 000 bytes: a TEXT holds 65 535.)"""
@@ -191,16 +191,16 @@ class Message(Struct, frozen=True):
     id: int
     sender: User
     content: str
-    seen: bool
-    created: int
+    seen: Annotated[bool, Meta(description="By the other party.")]
+    created: Annotated[int, Meta(description="Unix milliseconds.")]
     conversation: int
 
 
 class Note(Struct, frozen=True):
     """What one of the two thinks of a service."""
 
-    author: int
-    grade: int
+    author: Annotated[int, Meta(description="A user's id.")]
+    grade: Annotated[int, Meta(description="0 to 5.")]
     comment: str
 
 
@@ -210,20 +210,20 @@ class Service(Struct, frozen=True):
     id: int
     title: str
     category: str
-    price: Decimal
-    client: int
-    recipient: int
+    price: Annotated[Decimal, Meta(description="A decimal of two places.")]
+    client: Annotated[int, Meta(description="Who pays.")]
+    recipient: Annotated[int, Meta(description="Who is paid.")]
     status: str
     notes: tuple[Note, ...]
-    created: int = field(name="createdAt")
+    created: Annotated[int, Meta(description="Unix milliseconds.")] = field(name="createdAt")
 
 
 class Conversation(Struct, frozen=True):
     """A conversation as one of the two sees it; its messages oldest first."""
 
     id: int
-    other: User = field(name="with")
-    last: int
+    other: Annotated[User, Meta(description="The other party.")] = field(name="with")
+    last: Annotated[int, Meta(description="When something was said last, in Unix milliseconds.")]
     has_new_message: bool = field(name="hasNewMessage")
     messages: tuple[Message, ...]
     services: tuple[Service, ...]
@@ -232,9 +232,9 @@ class Conversation(Struct, frozen=True):
 class Error(Struct, frozen=True):
     """A request that has no reply of its own failed; ``code`` is for programs, ``message`` for people."""
 
-    opcode: int
-    code: str
-    message: str
+    opcode: Annotated[int, Meta(description="That of the request.")]
+    code: Annotated[str, Meta(description="For programs.")]
+    message: Annotated[str, Meta(description="For people.")]
 
 
 class Ping(Struct, frozen=True):
@@ -253,8 +253,10 @@ class StatusMessage(Struct, frozen=True):
     sent: bool
     conversation: int | None
     stored: Message | UnsetType = field(name="json", default=UNSET)
-    temporary_id: TemporaryId | None = field(name="fakeId", default=None)
-    error: str | UnsetType = UNSET
+    temporary_id: Annotated[TemporaryId | None, Meta(description="The request's own id.")] = field(
+        name="fakeId", default=None
+    )
+    error: Annotated[str | UnsetType, Meta(description="The code of an error.")] = UNSET
 
 
 class AlertNewMessage(Struct, frozen=True):

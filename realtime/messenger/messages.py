@@ -170,36 +170,36 @@ class Profile(Struct, frozen=True, rename="camel"):
 
     user_id: str
     nickname: str
-    avatar: str
+    avatar: Annotated[str, Meta(description="The picture's address, `/avatars/…`, or empty.")]
     language: str
     status: str
-    last_online: str
-    register_date: str
+    last_online: Annotated[str, Meta(description="ISO 8601 in UTC.")]
+    register_date: Annotated[str, Meta(description="ISO 8601 in UTC.")]
 
 
 class Said(Struct, frozen=True, rename="camel"):
     """What was said in the room; ``messageId`` in histories only."""
 
     message: str
-    sender: str
-    send_time: str
-    message_id: str | UnsetType = UNSET
+    sender: Annotated[str, Meta(description="A user's id.")]
+    send_time: Annotated[str, Meta(description="Unix time.")]
+    message_id: Annotated[str | UnsetType, Meta(description="In histories only.")] = UNSET
 
 
 class DialogHead(Struct, frozen=True, rename="camel"):
     """What the server says of a dialog."""
 
-    message_id: str
-    sender: str
-    send_time: str
+    message_id: Annotated[str, Meta(description="The same if it comes again.")]
+    sender: Annotated[str, Meta(description="A user's id.")]
+    send_time: Annotated[str, Meta(description="Unix time.")]
 
 
 class OutcomeBody(Struct, frozen=True, rename="camel"):
     """Which dialog was delivered or was not."""
 
     message_id: str
-    receiver: str
-    client_message_id: str | UnsetType = UNSET
+    receiver: Annotated[str, Meta(description="A user's id, as it was given.")]
+    client_message_id: Annotated[str | UnsetType, Meta(description="If the dialog had one.")] = UNSET
 
 
 class DialogLine(Struct, frozen=True, rename="camel"):

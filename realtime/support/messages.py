@@ -31,10 +31,10 @@ What the document leaves open, and what was decided:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 LONGEST_MESSAGE: Final = 10_000
 """Characters of a message. (In UTF-8 that is at most 40 000 bytes: a TEXT holds 65 535.)"""
@@ -50,16 +50,16 @@ class Message(Struct, frozen=True):
 
     message_id: int
     message_text: str
-    invader_name: str
+    invader_name: Annotated[str, Meta(description="The operator's name; empty if the customer said it.")]
     is_from_support: bool
-    created: int
+    created: Annotated[int, Meta(description="Unix seconds.")]
 
 
 class OperatorMessage(Message, frozen=True):
     """A message as operators see it: with whose conversation it belongs to."""
 
-    user_id: int
-    user_name: str
+    user_id: Annotated[int, Meta(description="The customer's.")]
+    user_name: Annotated[str, Meta(description="The customer's.")]
 
 
 class Conversation(Struct, frozen=True):
@@ -68,15 +68,15 @@ class Conversation(Struct, frozen=True):
     user_id: int
     user_name: str
     last_message: Message
-    unread: int
-    assigned_to: int | None
+    unread: Annotated[int, Meta(description="How many of the customer's messages are not marked as seen.")]
+    assigned_to: Annotated[int | None, Meta(description="The operator who has taken it.")]
 
 
 class Error(Struct, frozen=True):
     """The one kind of error the protocol has."""
 
-    code: int
-    message: str
+    code: Annotated[int, Meta(description="For programs.")]
+    message: Annotated[str, Meta(description="For people.")]
 
 
 INCORRECT_ARGUMENT: Final = Error(1, "Incorrect argument.")

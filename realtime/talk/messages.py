@@ -69,8 +69,8 @@ Questions = Annotated[tuple[Question, ...], Meta(max_length=MOST_QUESTIONS)]
 class Find(Struct, frozen=True):
     """Look for somebody to talk to. ``score`` is finite."""
 
-    score: float
-    questions: Questions
+    score: Annotated[float, Meta(description="Whoever is closest to it is found.")]
+    questions: Annotated[Questions, Meta(description="What the partner will be asked when the talk is over.")]
 
     def __post_init__(self) -> None:
         """Refuse two questions of one id, which could not be told apart in the answers."""
@@ -81,7 +81,7 @@ class Find(Struct, frozen=True):
 class Confirm(Struct, frozen=True):
     """Be willing to talk to the partner of this match."""
 
-    match_id: str
+    match_id: Annotated[str, Meta(description="That of `match`.")]
 
 
 class Malformed(Struct, frozen=True):
@@ -116,9 +116,9 @@ class Match(Struct, frozen=True):
 
     event: ClassVar[str] = "match"
 
-    username: str
-    user_id: int
-    match_id: str
+    username: Annotated[str, Meta(description="The partner's.")]
+    user_id: Annotated[int, Meta(description="The partner's.")]
+    match_id: Annotated[str, Meta(description="Names the match in what is said next.")]
 
 
 class ChatStart(Struct, frozen=True):
@@ -140,8 +140,8 @@ class Error(Struct, frozen=True):
 
     event: ClassVar[str] = "error"
 
-    message: str
-    code: str
+    message: Annotated[str, Meta(description="For people.")]
+    code: Annotated[str, Meta(description="For programs.")]
 
 
 UNAUTHORIZED: Final = Error("The token is absent or not valid.", "unauthorized")

@@ -69,8 +69,8 @@ class OnlineStatus(StrEnum):
 class Authenticate(Struct, frozen=True, rename="camel"):
     """``auth``."""
 
-    data: str | None = None
-    token: str | None = None
+    data: Annotated[str | None, Meta(description="The token.")] = None
+    token: Annotated[str | None, Meta(description="An alias of `data`.")] = None
     online_status: OnlineStatus = OnlineStatus.ONLINE
 
 
@@ -159,14 +159,14 @@ class AuthSuccess(Struct, frozen=True, rename="camel"):
     """``auth-success``."""
 
     user_id: str
-    transaction: str | UnsetType = UNSET
+    transaction: Annotated[str | UnsetType, Meta(description="The request's, if it had one.")] = UNSET
 
 
 class ApiError(Struct, frozen=True):
     """``socket-api-error``."""
 
-    event: str
-    message: str
+    event: Annotated[str, Meta(description="That which failed.")]
+    message: Annotated[str, Meta(description="Why.")]
 
 
 class ErrorReply(Struct, frozen=True):
@@ -182,8 +182,8 @@ class ChannelModel(Struct, frozen=True):
     name: str
     is_private: bool
     workspace_id: str
-    creator_id: str
-    created_at: str
+    creator_id: Annotated[str, Meta(description="A user's id.")]
+    created_at: Annotated[str, Meta(description="ISO 8601 in UTC.")]
 
 
 class ChannelDeleted(Struct, frozen=True, rename="camel"):
@@ -199,7 +199,7 @@ class Message(Struct, frozen=True, rename="camel"):
     channel_id: str
     user_id: str
     text: str
-    created_at: str
+    created_at: Annotated[str, Meta(description="ISO 8601 in UTC.")]
 
 
 class Person(Struct, frozen=True):
@@ -214,7 +214,9 @@ class UserJoined(Struct, frozen=True, rename="camel"):
 
     user: Person
     workspace_id: str
-    channel_id: str | UnsetType = UNSET
+    channel_id: Annotated[
+        str | UnsetType, Meta(description="Of a private channel; else it is the workspace.")
+    ] = UNSET
 
 
 class UserLeft(Struct, frozen=True, rename="camel"):
@@ -222,7 +224,9 @@ class UserLeft(Struct, frozen=True, rename="camel"):
 
     user_id: str
     workspace_id: str
-    channel_id: str | UnsetType = UNSET
+    channel_id: Annotated[
+        str | UnsetType, Meta(description="Of a private channel; else it is the workspace.")
+    ] = UNSET
 
 
 class StatusUpdated(Struct, frozen=True, rename="camel"):
