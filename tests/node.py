@@ -39,6 +39,11 @@ def command(script: Path) -> list[str]:
     return [_program("node"), str(_installed() / script.name)]
 
 
+def package_file(path: str) -> Path:
+    """A file of an installed package (``"axe-core/axe.min.js"``)."""
+    return _installed() / "node_modules" / path
+
+
 @cache
 def _installed() -> Path:
     """The folder that the packages are installed in."""

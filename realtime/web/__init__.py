@@ -4,5 +4,6 @@
 ``sign_in``  ``POST /v1/auth/``
 ``sharing``  CORS: which pages may read an answer
 ``upgrade``  a path that is for WebSockets, reached by plain HTTP
-``home``     the page at ``/``
+``pages``    the pages for browsers and their parts (``static/``), and ``client.js`` and ``widget.js``
+``home``     the plain page at ``/``
 """

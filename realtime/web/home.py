@@ -1,4 +1,4 @@
-"""The page at ``/``: what this is, and where its protocols are."""
+"""The plain page at ``/``: what this is, and where its protocols are."""
 
 from __future__ import annotations
 

@@ -135,6 +135,7 @@ async function story(world, users) {
   for (const user of everybody) {
     const newcomer = await user.next('user-joined')
     assert.deepEqual(newcomer, { user: { id: people.carol.id, name: people.carol.name }, workspaceId: workspace })
+    assert.deepEqual(await user.next('online-status-updated'), { userId: people.carol.id, onlineStatus: 'online' })
   }
   const hello = await carol.request('message-send', { channelId: id, text: secret('hello') })
   for (const user of everybody) assert.deepEqual(await user.next('message-created'), hello)

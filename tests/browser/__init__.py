@@ -1,0 +1,1 @@
+"""The pages and the widget in a real Chromium, against real daemons: each story as a person would live it."""
