@@ -12,6 +12,7 @@ from realtime.accounts.authentication import Authenticator, OutsideAuthenticator
 from realtime.cluster.cluster import Cluster
 from realtime.limiting import Rate
 from realtime.settings import Limits
+from realtime.socketio.moving import Moving
 from realtime.socketio.namespace import Namespace
 from realtime.storage.database import Database
 from realtime.threads import Workers
@@ -21,7 +22,7 @@ from realtime.websocket.factory import ConnectionFactory, Rules, Surroundings
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The parts of the daemon that protocols are built from."""
+    """The parts of the daemon that protocols are built from; ``moving``: if there are other processes."""
 
     reactor: Any
     surroundings: Surroundings
@@ -30,6 +31,7 @@ class Shared:
     sharing: Sharing
     cluster: Cluster
     outside: OutsideAuthenticator | None
+    moving: Moving | None = None
 
 
 @dataclass(frozen=True, slots=True)

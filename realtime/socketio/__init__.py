@@ -17,4 +17,7 @@
 ``socket``          one client in one namespace
 ``recovery``        what clients get that come back
 ``returning``       who may come back, and until when
+``elsewhere``       sessions of other processes, and ours for those
+``tunnel``          a WebSocket that is passed on to another process
+``moving``          clients that come back at another process
 """

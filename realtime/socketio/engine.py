@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from realtime.closing import CloseCode
 from realtime.socketio.engine_context import Application, Context, Counts, EngineRules, Reason
+from realtime.socketio.engine_polling import PollingTransport
 from realtime.socketio.engine_session import Frames, Session
 from realtime.websocket.admission import Admission
 from realtime.websocket.factory import Surroundings
@@ -23,6 +24,9 @@ from realtime.websocket.handshake import Handshake
 
 _SID_BYTES: Final = 15
 """Of chance: who guesses a sid has the session."""
+
+SID_LENGTH: Final = 20
+"""Characters of a sid, behind the name of its process if that has one."""
 
 
 class Refusal(Enum):
@@ -60,7 +64,10 @@ Query = Mapping[str, Sequence[str]]
 
 
 class Engine:
-    """The sessions of one server, for ``application``."""
+    """The sessions of one server, for ``application``.
+
+    ``name`` is what their sids begin with: the name of this process, if there are others.
+    """
 
     _log = Logger()
 
@@ -70,8 +77,10 @@ class Engine:
         rules: EngineRules,
         application: Application,
         counts: Counts,
+        name: str = "",
     ) -> None:
         self.rules = rules
+        self._name = name
         self.admission: Admission = surroundings.admission
         self._application = application
         self._counts = counts
@@ -90,6 +99,10 @@ class Engine:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def get(self, sid: str) -> Session | None:
+        """Return the session of a sid."""
+        return self._sessions.get(sid)
 
     def transport_of(self, query: Query) -> str:
         """Return the transport that a request names. Raises `Refused`."""
@@ -116,12 +129,26 @@ class Engine:
         version = first(query, "EIO")
         if version != "4" and not (version == "3" and self.rules.revision_3):
             raise Refused(Refusal.UNSUPPORTED_VERSION)
-        session = Session(self._context, token_urlsafe(_SID_BYTES), int(version), address, connection)
+        sid = self._name + token_urlsafe(_SID_BYTES)
+        session = Session(self._context, sid, int(version), address, connection)
         if not self.admission.admit(session, address):
             self._counts.count_refused("connections")
             raise Refused(Refusal.TOO_MANY)
         self._sessions[session.sid] = session
         return session
+
+    def take_post(self, polling: PollingTransport, post: object, body: bytes | None, *, binary: bool) -> None:
+        """Take what a post, which has begun, has brought; ``None``: it was too long. Raises `Refused`.
+
+        It is over whatever becomes of it: `PollingTransport.post_over` is the caller's.
+        """
+        if not polling.takes(post):
+            raise Refused(Refusal.BAD_REQUEST)
+        if body is None:
+            self._counts.count_refused("size")
+            raise Refused(Refusal.TOO_LARGE)
+        if not polling.post(body, binary=binary):
+            raise Refused(Refusal.BAD_REQUEST)
 
     def begin(self, session: Session, handshake: Handshake) -> None:
         """Open a session, and tell the application; a fault in it is ours, and ends this session alone."""

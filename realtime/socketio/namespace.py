@@ -30,10 +30,12 @@ from realtime.socketio import packets
 from realtime.socketio.client import Client
 from realtime.socketio.deadlines import Deadlines
 from realtime.socketio.engine_context import Reason
+from realtime.socketio.engine_packets import Group
 from realtime.socketio.engine_session import Session
+from realtime.socketio.moving import Claimed, Move, Moving, Place
 from realtime.socketio.packets import Event, EventReader, Limits
 from realtime.socketio.recovery import Membership, Strand
-from realtime.socketio.returning import LOSSES, Returning
+from realtime.socketio.returning import LOSSES, Leaving, Returning
 from realtime.socketio.rooms import Room, Telling
 from realtime.socketio.socket import Socket
 from realtime.websocket.handshake import Handshake
@@ -82,11 +84,21 @@ class Handler(Protocol):
         """A socket that was let in is over. Called once."""
 
 
+class Packer(Protocol):
+    """A handler whose clients may move from process to process: what their ``data`` is on the way."""
+
+    def pack(self, data: object) -> bytes | None:
+        """Return it as bytes; ``None``: this one can't move."""
+
+    def unpack(self, packed: bytes) -> object:
+        """Return what `Handler.connect` finds in ``socket.data``. Raises ``ValueError``."""
+
+
 class Namespace:
     """A namespace called ``name`` (``"/"``, ``"/chat"``).
 
     ``recovery_seconds`` is how long a client that was lost may take to come back to what it missed; 0: it
-    can't.
+    can't. With ``moving`` and a ``packer`` it may have been lost from another process.
     """
 
     _log = Logger()
@@ -99,17 +111,24 @@ class Namespace:
         clock: IReactorTime,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         recovery_seconds: float = 0,
+        moving: Moving | None = None,
+        packer: Packer | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
         self.reader = EventReader(handler.events, limits)
         self._handler = handler
+        self._moving = moving
+        self._moves: dict[Socket, Move] = {}
         self._rooms: dict[str, Room] = {}
         self._sockets: dict[str, Socket] = {}
         self._greetings: Deadlines[Socket] = Deadlines(
             clock, _GREETING_SECONDS, lambda socket, _: socket.release()
         )
-        self._returning = Returning(clock, recovery_seconds) if recovery_seconds else None
+        self._packer = packer
+        self._returning = Returning(clock, recovery_seconds, moving) if recovery_seconds else None
+        if moving is not None:
+            moving.add(self)
 
     # -- for whoever tells ---------------------------------------------------------------------
 
@@ -196,6 +215,7 @@ class Namespace:
         return Deferred.fromCoroutine(self._admit(socket))
 
     async def _admit(self, socket: Socket) -> None:
+        await self._claim(socket)
         self._begin(socket)
         try:
             waiting = self._handler.connect(socket)
@@ -213,6 +233,8 @@ class Namespace:
             self._tell_disconnected(socket, Reason.TRANSPORT_CLOSE.value)
             raise Refused("Temporarily unavailable")
         missed = [] if self._returning is None else self._returning.take_missed(socket)
+        if socket in self._moves:
+            missed = await self._fetch(socket, self._moves[socket])
         payload: dict[str, str] | None = None
         if socket.revision == 4:
             payload = {"sid": socket.id}
@@ -224,7 +246,9 @@ class Namespace:
     def _begin(self, socket: Socket) -> None:
         returning = self._returning
         recovered = None
-        if returning is not None and socket.revision == 4:
+        if socket in self._moves:
+            self._begin_moved(socket, self._moves[socket].claimed)
+        elif returning is not None and socket.revision == 4:
             old = returning.old_socket(self._sockets, socket.auth.get("pid"))
             if old is not None:
                 old.session.end(Reason.TRANSPORT_CLOSE, CloseCode.REPLACED)
@@ -240,6 +264,7 @@ class Namespace:
     def begin_anew(self, socket: Socket) -> None:
         """See `Socket.begin_anew`."""
         if self._returning is not None and socket.is_recovered and not socket.is_accepted:
+            self._give_back(socket, keep=False)
             self._leave_all(socket)
             if self._sockets.get(socket.id) is socket:
                 del self._sockets[socket.id]
@@ -249,6 +274,67 @@ class Namespace:
                 socket.begin()
                 self._returning.begin(socket)
                 self._sockets[socket.id] = socket
+
+    # -- from process to process ---------------------------------------------------------------
+
+    async def _claim(self, socket: Socket) -> None:
+        """Look elsewhere for the place of a client that has none here."""
+        moving, private_id, offset = self._moving, socket.auth.get("pid"), socket.auth.get("offset")
+        if (
+            moving is None
+            or self._returning is None
+            or socket.revision != 4
+            or not isinstance(private_id, str)
+            or not self._returning.is_elsewhere(self._sockets, private_id)
+            or not isinstance(offset, str | None)
+        ):
+            return
+        move = await moving.claim(self.name, private_id, offset)
+        if move is not None:
+            self._moves[socket] = move
+        if socket.is_over:
+            self._give_back(socket, keep=True)
+            raise Refused("Temporarily unavailable")
+
+    def _begin_moved(self, socket: Socket, claimed: Claimed) -> None:
+        if self._returning is not None and self._packer is not None:
+            data = self._packer.unpack(claimed.data)
+            self._returning.begin_moved(socket, socket.auth["pid"], claimed.socket_id, data)
+            for room in claimed.rooms:
+                self._join(socket, room, self._returning.log.position)
+
+    async def _fetch(self, socket: Socket, move: Move) -> list[Group]:
+        """Return what a client has missed elsewhere; from now on its place is here."""
+        missed = await move.fetch()
+        self._moves.pop(socket, None)
+        if missed is None or socket.is_over or socket.has_overflowed or self._returning is None:
+            # What it was, nobody knows any more. Its client is to come again, as somebody else.
+            self.give_up(socket)
+            self._tell_disconnected(socket, Reason.TRANSPORT_CLOSE.value)
+            socket.session.close(CloseCode.TRY_AGAIN_LATER)
+            raise Refused("Temporarily unavailable")
+        return self._returning.arrive(socket, missed)
+
+    def _give_back(self, socket: Socket, *, keep: bool) -> None:
+        move = self._moves.pop(socket, None)
+        if move is not None:
+            move.give_back(keep=keep)
+
+    def claim(self, private_id: str, offset: str | None) -> Place | None:
+        """See `moving.Keeper`."""
+        returning, packer = self._returning, self._packer
+        if returning is None or packer is None:
+            return None
+        old = returning.old_socket(self._sockets, private_id)
+        if old is not None:
+            old.session.end(Reason.TRANSPORT_CLOSE, CloseCode.REPLACED)
+        recovered = returning.claim(private_id, offset)
+        data = None if recovered is None else packer.pack(recovered.left.data)
+        if data is None:
+            returning.gone(private_id)
+        return None if recovered is None or data is None else Leaving(returning, recovered, data)
+
+    # -- events --------------------------------------------------------------------------------
 
     def receive(self, socket: Socket, event: Event, ack_id: int | None, *, exceeds: bool) -> None:
         """Give an event to the handler; a fault in it is ours, and ends this socket alone."""
@@ -276,13 +362,18 @@ class Namespace:
 
     def end(self, socket: Socket, reason: str) -> None:
         """A socket is over: keep its place if it may come back, and tell the handler."""
-        if self._returning is not None and reason in LOSSES:
-            self._returning.leave(socket, self._rooms)
+        if self._returning is not None:
+            is_stopping = reason == Reason.SERVER_SHUTTING_DOWN.value
+            if reason in LOSSES or (is_stopping and self._moving is not None):
+                self._returning.leave(socket, self._rooms)
+            else:
+                self._returning.forget(socket)
         self._go(socket)
         self._tell_disconnected(socket, reason)
 
     def give_up(self, socket: Socket, *, is_lost: bool = False) -> None:
         """A socket won't be let in. If it had come back, it may do so again."""
+        self._give_back(socket, keep=True)
         if self._returning is not None:
             self._returning.give_up(socket, is_lost=is_lost)
         self._go(socket)

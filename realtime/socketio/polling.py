@@ -12,17 +12,22 @@ from 400 on. A WebSocket handshake on a connection that has served other request
 
 The body of a POST is refused by its head, before any of it is kept: if the session is not known, or if it is
 longer than a message may be (``body_begins``).
+
+A request for a session that another process holds is passed on to that one (`elsewhere`); only who may ask from
+where (CORS) is judged here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from twisted.web.http import parse_qs
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from realtime.cluster.peer_guest import Asked
+from realtime.socketio.elsewhere import BINARY, ERROR, TEXT, kind_of
 from realtime.socketio.engine import Query, Refusal, Refused, first
 from realtime.socketio.engine_packets import Form
 from realtime.socketio.engine_polling import PollingTransport
@@ -31,9 +36,6 @@ from realtime.web.sharing import Sharing
 from realtime.web.site import NotFound
 from realtime.web.upgrade import UpgradeResource
 from realtime.websocket.handshake import Handshake
-
-_TEXT: Final = "text/plain; charset=UTF-8"
-_BINARY: Final = "application/octet-stream"
 
 
 class _Request:
@@ -45,7 +47,7 @@ class _Request:
 
     def answer(self, payload: bytes, form: Form) -> None:
         """See :meth:`Poll.answer`."""
-        _send(self._request, 200, _BINARY if form is Form.POLLING_3_BINARY else _TEXT, payload)
+        _send(self._request, 200, kind_of(form), payload)
 
     def refuse(self) -> None:
         """See :meth:`Poll.refuse`."""
@@ -63,7 +65,9 @@ class EngineResource(Resource):
         self._engine = factory.engine
         self._sharing = sharing
         self._upgrade = UpgradeResource(factory)
+        self._elsewhere = factory.elsewhere
         self._posts: dict[Any, PollingTransport] = {}
+        self._passed_on: dict[Any, Asked] = {}
 
     def render(self, request: Any) -> bytes | int:
         """Answer any method."""
@@ -73,6 +77,8 @@ class EngineResource(Resource):
         finally:
             if begun is not None:
                 begun.post_over(request)
+            elif self._elsewhere is not None and request in self._passed_on:
+                self._elsewhere.give_up(self._passed_on.pop(request))  # it was refused here
 
     def _render(self, request: Any, begun: PollingTransport | None) -> bytes | int:
         if request.postpath not in ([], [b""]):
@@ -94,7 +100,12 @@ class EngineResource(Resource):
 
     def _answer(self, request: Any, query: Query, begun: PollingTransport | None) -> None:
         transport = self._engine.transport_of(query)
-        session = self._engine.named(query)
+        try:
+            session = self._engine.named(query)
+        except Refused:
+            if not self._pass_on(request, query, transport):
+                raise
+            return
         if session is None:
             if request.method != b"GET":
                 raise Refused(Refusal.BAD_METHOD)
@@ -126,24 +137,17 @@ class EngineResource(Resource):
         body = request.body()
         if body == b"":
             polling.post_begins(request)  # a request without a body has not begun before
-        if not polling.takes(request):
-            raise Refused(Refusal.BAD_REQUEST)
-        if body is None:
-            self._factory.count_refused("size")
-            raise Refused(Refusal.TOO_LARGE)
-        kind = request.getHeader("content-type") or ""
-        readable = polling.post(body, binary=kind.partition(";")[0].strip().lower() == _BINARY)
-        polling.post_over(request)
-        if not readable:
-            raise Refused(Refusal.BAD_REQUEST)
-        _send(request, 200, _TEXT, b"ok")
+        self._engine.take_post(polling, request, body, binary=_is_binary(request))
+        polling.post_over(request)  # the next one may come as soon as the client has its answer
+        _send(request, 200, TEXT, b"ok")
 
     def body_begins(self, request: Any, method: bytes, target: bytes, length: int | None) -> int:
         """See :meth:`realtime.web.site.Bodies.body_begins`."""
+        query = _texts(parse_qs(target.partition(b"?")[2], True))
         try:
-            session = self._engine.named(_texts(parse_qs(target.partition(b"?")[2], True)))
+            session = self._engine.named(query)
         except Refused:
-            return 0
+            return self._passed_on_begins(request, query, method)
         if session is None or session.polling is None or method != b"POST":
             return 0
         polling = session.polling
@@ -155,6 +159,45 @@ class EngineResource(Resource):
     def _lost(self, request: Any, polling: PollingTransport) -> None:
         self._posts.pop(request, None)
         polling.post_lost(request)
+
+    # -- sessions of other processes -----------------------------------------------------------
+
+    def _pass_on(self, request: Any, query: Query, transport: str) -> bool:
+        """Pass a request on to the process that holds its session; ``False``: there is none."""
+        elsewhere = self._elsewhere
+        owner = None if elsewhere is None else elsewhere.owner(query)
+        if elsewhere is None or owner is None:
+            return False
+        if transport != "polling" or request.method not in (b"GET", b"POST"):
+            raise Refused(Refusal.BAD_REQUEST)
+        sid = first(query, "sid")
+        if request.method == b"GET":
+            asked = elsewhere.poll(owner, sid, base64=bool(first(query, "b64")))
+        else:
+            begun = self._passed_on.pop(request, None)
+            asked = elsewhere.post(owner, sid) if begun is None else begun  # without a body it has not begun
+            elsewhere.bring(asked, request.body(), binary=_is_binary(request))
+        request.notifyFinish().addErrback(lambda _: asked.drop())
+        answered = asked.answered.addCallback(elsewhere.read)
+        answered.addCallbacks(
+            lambda answer: _send(request, answer.status, answer.kind, answer.body),
+            lambda _: _refuse(request, Refusal.UNKNOWN_SESSION),
+        )
+        return True
+
+    def _passed_on_begins(self, request: Any, query: Query, method: bytes) -> int:
+        elsewhere = self._elsewhere
+        owner = None if elsewhere is None else elsewhere.owner(query)
+        if elsewhere is None or owner is None or method != b"POST":
+            return 0
+        self._passed_on[request] = elsewhere.post(owner, first(query, "sid"))
+        request.notifyFinish().addErrback(lambda _: self._passed_on_lost(request))
+        return self._engine.rules.connections.message_bytes
+
+    def _passed_on_lost(self, request: Any) -> None:
+        asked = self._passed_on.pop(request, None)
+        if asked is not None:
+            asked.drop()
 
     def _read_handshake(self, request: Any, query: Query) -> Handshake:
         policy = self._factory.handshakes
@@ -181,8 +224,13 @@ def _texts(query: Mapping[bytes, Sequence[bytes]]) -> Query:
     }
 
 
+def _is_binary(request: Any) -> bool:
+    kind = request.getHeader("content-type") or ""
+    return bool(kind.partition(";")[0].strip().lower() == BINARY)
+
+
 def _refuse(request: Any, refusal: Refusal) -> None:
-    _send(request, refusal.status, "application/json", refusal.body)
+    _send(request, refusal.status, ERROR, refusal.body)
 
 
 def _send(request: Any, status: int, kind: str, body: bytes) -> None:

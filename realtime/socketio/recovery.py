@@ -13,12 +13,15 @@ nobody could ever ask for is not kept, and what a client has missed is found wit
 others.
 
 The log is bounded in time and in bytes; who would need what is not in it any more begins anew.
+
+What a client has missed in another process is told again here, as events of its own with offsets of this log
+(`tell_again`): so it can be lost on the way in, and come back, like anybody else.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from secrets import token_urlsafe
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
@@ -101,18 +104,30 @@ class Missed(NamedTuple):
 
 
 class Recovered(Struct, frozen=True):
-    """A client that has come back, and what it has missed."""
+    """A client that has come back, and what it has missed since the event ``seen`` until ``position``."""
 
     private_id: str
     left: Left
     missed: tuple[Missed, ...]
+    seen: int
+    position: int
 
 
 class RecoveryLog:
-    """The log of one namespace, and those who may come back to it. Times are in seconds."""
+    """The log of one namespace, and those who may come back to it. Times are in seconds.
 
-    def __init__(self, seconds: float, most_bytes: int = LOG_BYTES, most_places: int = MOST_PLACES) -> None:
+    ``gone`` is told the private ids of those whose places were let go of.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        most_bytes: int = LOG_BYTES,
+        most_places: int = MOST_PLACES,
+        gone: Callable[[str], None] | None = None,
+    ) -> None:
         self._seconds = seconds
+        self._gone = gone or (lambda _: None)
         self._kept = seconds + _UNNOTICED
         self._most_bytes = most_bytes
         self._most_places = most_places
@@ -157,6 +172,19 @@ class RecoveryLog:
         self._bytes += size
         self._drop(now)
 
+    def tell_again(self, text: bytes, binary: Sequence[bytes], strand: Strand, now: float) -> Group:
+        """Log an event, as `plain` returns it, once more, for one socket; return it as it goes out."""
+        group = Group(text[:-1] + b',"%b"]' % self.next_offset().encode(), binary)
+        self.add(group, strand, now)
+        return group
+
+    def plain(self, group: Group) -> bytes | None:
+        """Return the text of an event of this log without its offset; ``None`` for any other packet."""
+        if group.text is None:
+            return None
+        text, mark, offset = group.text.rpartition(b',"')
+        return text + b"]" if mark and offset.startswith(self._name.encode() + b"-") else None
+
     # -- who comes and goes --------------------------------------------------------------------
 
     def is_recent(self, membership: Membership, now: float) -> bool:
@@ -167,7 +195,11 @@ class RecoveryLog:
         """Keep the place of a socket whose connection was lost."""
         self._left[private_id] = left
         if len(self._left) > self._most_places:
-            del self._left[next(iter(self._left))]
+            self._let_go(next(iter(self._left)))
+
+    def has(self, private_id: str) -> bool:
+        """Whether there is a place that somebody may come back to."""
+        return private_id in self._left
 
     def come_back(self, private_id: str, offset: object, now: float) -> Recovered | None:
         """Return what a client gets back, once; ``None``: it begins anew."""
@@ -176,10 +208,15 @@ class RecoveryLog:
         if left is None or now - left.at >= self._seconds:
             return None
         seen = self._seen(offset, left)
-        if seen is None:
+        missed = None if seen is None else self._missed(left, seen)
+        if seen is None or missed is None:
+            self._gone(private_id)
             return None
-        missed = self._missed(left, seen)
-        return None if missed is None else Recovered(private_id, left, tuple(missed))
+        return Recovered(private_id, left, tuple(missed), seen, self._last)
+
+    def missed_by_now(self, recovered: Recovered) -> list[Missed] | None:
+        """Return what a client that has come back has missed until now; ``None``: some of it is lost."""
+        return self._missed(recovered.left, recovered.seen)
 
     def put_back(self, recovered: Recovered, at: float) -> None:
         """Keep a place on: its client has come back, but was lost, at ``at``, or refused before it had it."""
@@ -222,8 +259,12 @@ class RecoveryLog:
             private_id, left = next(iter(self._left.items()))
             if now - left.at < self._seconds:
                 break
-            del self._left[private_id]
+            self._let_go(private_id)
         self._drop(now)
+
+    def _let_go(self, private_id: str) -> None:
+        del self._left[private_id]
+        self._gone(private_id)
 
     def next_expiry(self) -> float | None:
         """Return when there is something to let go of; ``None`` if nothing is kept."""

@@ -183,6 +183,15 @@ class Socket:
         else:
             self._overflowed = True
 
+    @property
+    def waiting(self) -> list[tuple[Group, str | None]]:
+        """What waits, each with the room that it was told to."""
+        return self._waiting or []
+
+    @waiting.setter
+    def waiting(self, waiting: list[tuple[Group, str | None]]) -> None:
+        self._waiting = waiting
+
     def forget_waiting(self) -> None:
         """Drop what waits."""
         self._waiting = []

@@ -6,17 +6,20 @@ identified and timed.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NoReturn
 
+from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from realtime.closing import CloseCode
 from realtime.socketio.deadlines import Deadlines
-from realtime.socketio.engine import Engine, Refusal, Refused
+from realtime.socketio.elsewhere import Elsewhere
+from realtime.socketio.engine import Engine, Refusal, Refused, first
 from realtime.socketio.engine_context import Application, EngineRules
 from realtime.socketio.engine_session import Session
+from realtime.socketio.tunnel import Tunnel
 from realtime.websocket.admission import Admission
 from realtime.websocket.connection import Connection
 from realtime.websocket.factory import ConnectionFactory, Surroundings
@@ -38,15 +41,61 @@ class EngineConnection(Connection):
     """That of a session which is about to begin."""
     _extra_at: str | None = None
     """The address of one that its session has no use for. It counts by itself, until it is gone."""
+    passed_on_from: str | None = None
+    """The client's host, if another process has passed the connection on."""
 
     def accept(self, handshake: Handshake) -> Deferred[None] | None:
-        """Find the session of the handshake, or make one."""
+        """Find the session of the handshake, or make one; one of another process has the whole connection."""
         try:
             self._find_session(handshake)
         except Refused as refused:
-            self._refusal = refused.refusal
-            self.refuse(refused.refusal.status)
+            elsewhere = self.factory.elsewhere
+            if elsewhere is not None and refused.refusal is Refusal.UNKNOWN_SESSION:
+                owner = elsewhere.owner(handshake.query)
+                if owner is not None and self.passed_on_from is None:
+                    return self._pass_on(elsewhere, owner, handshake)
+            self._refuse_as(refused.refusal)
         return None
+
+    def _refuse_as(self, refusal: Refusal) -> NoReturn:
+        self._refusal = refusal
+        self.refuse(refusal.status)
+
+    def _pass_on(self, elsewhere: Elsewhere, owner: str, handshake: Handshake) -> Deferred[None]:
+        """Give the connection to the process that holds its session."""
+        admission, address = self.factory.engine.admission, handshake.address
+        tunnel = Tunnel(
+            elsewhere,
+            owner,
+            first(handshake.query, "sid"),
+            clock=self.factory.clock,
+            admission=admission,
+            address=address,
+        )
+        if not admission.admit(tunnel, address):
+            self.factory.count_refused("connections")
+            self._refuse_as(Refusal.TOO_MANY)
+        opening = tunnel.open(self._peer_host())
+        # It never fires but to refuse: when the way is open, this connection is none any more.
+        judging: Deferred[None] = Deferred(lambda _: opening.cancel())
+
+        def opened(far: Any) -> None:
+            near, said = self.transport, self.http_request_data + self.data
+            self.data = b""
+            self.connectionLost()
+            tunnel.join(near, said, far)
+
+        def not_opened(_: Failure) -> None:
+            tunnel.end()
+            self._refusal = Refusal.UNKNOWN_SESSION
+            if not judging.called:
+                judging.errback(ConnectionDeny(self._refusal.status, ""))
+
+        opening.addCallbacks(opened, not_opened)
+        return judging
+
+    def _peer_host(self) -> str:
+        return super()._peer_host() if self.passed_on_from is None else self.passed_on_from
 
     def _find_session(self, handshake: Handshake) -> None:
         engine = self.factory.engine
@@ -135,16 +184,32 @@ class EngineConnection(Connection):
 
 
 class EngineFactory(ConnectionFactory):
-    """Makes the WebSockets of an engine, and the engine."""
+    """Makes the WebSockets of an engine, and the engine; ``elsewhere`` are the sessions of other processes."""
 
     protocol = EngineConnection  # type: ignore[assignment]  # Twisted asks for a bare Factory
 
     def __init__(
-        self, name: str, surroundings: Surroundings, rules: EngineRules, application: Application
+        self,
+        name: str,
+        surroundings: Surroundings,
+        rules: EngineRules,
+        application: Application,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         super().__init__(name, surroundings, rules.connections)
         self.admission = Admission()  # what counts is sessions, which the engine admits
-        self.engine = Engine(surroundings, rules, application, self)
+        self.elsewhere = elsewhere
+        self.engine = Engine(
+            surroundings, rules, application, self, "" if elsewhere is None else elsewhere.name
+        )
+        if elsewhere is not None:
+            elsewhere.add(self)
         self.openings: Deadlines[EngineConnection] = Deadlines(
             surroundings.clock, _OPENING_SECONDS, lambda connection, _: connection.begin()
         )
+
+    def build_passed_on(self, peer: str) -> Any:
+        """Make a connection that another process passes on, from a client at the host ``peer``."""
+        connection: Any = self.buildProtocol(None)
+        connection.passed_on_from = peer
+        return connection

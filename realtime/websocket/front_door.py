@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
@@ -22,6 +22,15 @@ from twisted.python.failure import Failure
 _WANTS_WEBSOCKET = re.compile(rb"\r\nupgrade[ \t]*:[^\r\n]*websocket", re.IGNORECASE)
 _TARGET = re.compile(rb"^\S+[ ](?:[a-zA-Z]+://[^/?\s]*)?(/[^?#\s]*)?")
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+def give(transport: Any, protocol: IProtocol) -> None:
+    """Have what comes on a transport go to ``protocol`` from now on."""
+    # TLS is itself a protocol around ours; a plain transport calls its protocol directly.
+    if isinstance(transport, ProtocolWrapper):
+        transport.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
 
 
 class FrontDoor(Protocol):
@@ -64,11 +73,7 @@ class FrontDoor(Protocol):
         if protocol is None:
             transport.loseConnection()
             return
-        # TLS is itself a protocol around ours; a plain transport calls its protocol directly.
-        if isinstance(transport, ProtocolWrapper):
-            transport.wrappedProtocol = protocol
-        else:
-            transport.protocol = protocol
+        give(transport, protocol)
         protocol.makeConnection(transport)
         protocol.dataReceived(received)
 

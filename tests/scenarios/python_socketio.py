@@ -67,6 +67,17 @@ class User:
         assert found == name, (found, payload)
         return payload
 
+    async def take(self, name: str) -> Any:
+        """The first argument of the next event of this name; others are passed over."""
+        while True:
+            async with asyncio.timeout(_PATIENCE):
+                while not self._heard:
+                    self._came.clear()
+                    await self._came.wait()
+            found, payload = self._heard.popleft()
+            if found == name:
+                return payload
+
     async def leave(self) -> None:
         """Disconnect."""
         await self.client.disconnect()
@@ -148,7 +159,26 @@ async def talk(world: World) -> None:
     await stranger.leave()
 
 
-_STORIES = {"workspace": workspace, "talk": talk}
+async def meeting(world: World) -> None:
+    """Two members of a workspace; what two processes tell may come in either order."""
+    people = world["people"]
+    alice, bob = User(world, "/"), User(world, "/")
+    for user, name in ((alice, "alice"), (bob, "bob")):
+        await user.connect()
+        assert await user.request("auth", {"data": people[name]["token"]}) == {"userId": people[name]["id"]}
+    channel = await alice.request("channel-create", {"name": "general", "workspaceId": world["workspace"]})
+    said = []
+    for number in range(10):
+        text = f"{world['private']} {number}"
+        message = {"channelId": channel["id"], "text": text}
+        said.append(await (alice, bob)[number % 2].request("message-send", message))
+    for user in (alice, bob):
+        heard = [await user.take("message-created") for _ in said]
+        assert sorted(heard, key=lambda message: int(message["id"])) == said
+        await user.leave()
+
+
+_STORIES = {"workspace": workspace, "talk": talk, "meeting": meeting}
 
 
 def _say(thing: Mapping[str, Any]) -> None:
