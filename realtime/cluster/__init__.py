@@ -13,7 +13,15 @@ them for several processes, out of
 ``redis_address``, ``redis_connection``, ``redis_protocol``  one connection, kept up
 ``redis_channels``                 what a process hears: the bus, and the changes of presence (``redis_roster``)
 ``redis_process``, ``redis_operations``  a process's life, and what it asks of Redis, once each
-``redis_scripts``                  what is in Redis: all names, all scripts
+``redis_scripts``, ``redis_ticket_scripts``  what is in Redis: all names, all scripts
 
-What must not be lost is in the database first; the cluster only makes it fast.
+``peers`` is how a process asks another one directly: ``peer_guest`` calls, ``peer_host`` answers, and
+``peer_protocol`` is what they say.
+
+``redis_tickets`` is for several processes alone: what waits until two are made a pair; in one process
+that needs no more than its memory.
+
+What must not be lost is in the database first; the cluster only makes it fast. ``catching_up`` is how listeners
+look there after a gap, ``heard`` how messages that the bus has lost are told late, ``following`` how one knows
+who is in a group, and is not shown people go who are about to come back.
 """

@@ -10,8 +10,9 @@ somebody whom it has not seen come: what is said by one who is not in the roster
 is there. Who is not present then (it has said something and gone, or presence tells of it later) is shown to
 come, heard, and shown to go. While the database is away such people are not shown.
 
-After a gap of the bus nothing is told again: what was said is in the history, and a changed profile is shown
-when its owner comes again.
+After a gap of the bus what was said elsewhere meanwhile is told late (`cluster.heard`), and the profiles of
+those who are elsewhere are read again. For some seconds nobody is shown to go (`cluster.following`): when Redis
+has lost its data everybody is there again before that is over, and was never away.
 
 Changes are told at the end of a reactor's turn. Those who arrive in one turn are let in together, after what
 has changed was told to those before them: a crowd gets one list, built once, and a room that a crowd enters
@@ -21,8 +22,8 @@ is not begun anew for each.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Raw, Struct
 from twisted.internet.defer import CancelledError, Deferred
@@ -31,11 +32,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from realtime.cluster.bus import Bus, Topic
+from realtime.cluster.catching_up import CatchingUp
+from realtime.cluster.following import Following
+from realtime.cluster.heard import Heard
 from realtime.cluster.presence import Presence
 from realtime.messenger import messages
 from realtime.messenger.messages import Profile, Said, ServerMessage
-from realtime.messenger.store import MessengerStore
+from realtime.messenger.store import PROFILES, MessengerStore, RoomMessage
 from realtime.storage.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from realtime.messenger.visit import Visit
 
 GROUP: Final = "messenger"
 """The group of presence whose members are the ids of users."""
@@ -50,7 +57,7 @@ _KEPT_BACK: Final = 100
 class _Told(Struct, frozen=True):
     """What is told to all in the cluster: a message of the room, or a changed profile."""
 
-    said: Said | None = None
+    said: RoomMessage | None = None
     changed: Profile | None = None
 
 
@@ -89,12 +96,22 @@ class _Stranger:
 
 
 class Hall:
-    """The room of one process. It lives as long as the process does."""
+    """The room of one process. It lives as long as the process does.
+
+    ``time`` writes Unix milliseconds as clients want them.
+    """
 
     _log = Logger()
 
     def __init__(
-        self, *, presence: Presence, bus: Bus, store: MessengerStore, audience: Audience, clock: IReactorTime
+        self,
+        *,
+        presence: Presence,
+        bus: Bus,
+        store: MessengerStore,
+        audience: Audience,
+        clock: IReactorTime,
+        time: Callable[[int], str],
     ) -> None:
         self.presence = presence
         self._bus = bus
@@ -109,16 +126,18 @@ class Hall:
         self._arrivals: dict[Visit, None] = {}
         self._is_flushing = False
         self._retry: IDelayedCall | None = None
-        # Who has gone since it was asked who was there before this process began to watch.
-        self._gone: set[int] = set()
-        self._is_new = True
-        presence.watch(GROUP, self._seen)
-        bus.subscribe(_TOPIC, self._heard)
-        presence.members(GROUP).addCallbacks(self._found, self._not_found)
+        self._time = time
+        self._said = Heard(
+            newest=store.said_since, read=store.those_said, tell=self._tell_what_was_said, clock=clock
+        )
+        self._following = Following(presence=presence, group=GROUP, changed=self._seen, clock=clock)
+        self._catching_up = CatchingUp(clock)
+        self._is_due = False
+        bus.subscribe(_TOPIC, self._heard, self._missed)
 
     # -- what everybody is told ----------------------------------------------------------------
 
-    def say(self, said: Said) -> None:
+    def say(self, said: RoomMessage) -> None:
         """Tell everybody in the cluster what was said; it is stored already."""
         self._bus.publish(_TOPIC, _Told(said=said))
 
@@ -127,14 +146,16 @@ class Hall:
         self._bus.publish(_TOPIC, _Told(changed=profile))
 
     def _heard(self, told: _Told) -> None:
-        if told.said is not None:
-            self._said(int(told.said.sender), ServerMessage("CHAT_MESSAGE", server_data=told.said))
+        if told.said is not None and self._said.hear(told.said.id):
+            self._tell_what_was_said(told.said)
         if told.changed is not None:
             self._changed(int(told.changed.user_id), told.changed)
 
-    def _said(self, sender: int, message: ServerMessage) -> None:
-        if sender not in self._roster:
-            self._meet(sender, said=message)
+    def _tell_what_was_said(self, said: RoomMessage) -> None:
+        body = Said(said.message, str(said.sender), self._time(said.sent))
+        message = ServerMessage("CHAT_MESSAGE", server_data=body)
+        if said.sender not in self._roster:
+            self._meet(said.sender, said=message)
         elif self._changes:
             self._later(message)  # whoever says it may be among those about to be seen to come
         else:
@@ -180,8 +201,6 @@ class Hall:
         if present:
             self._came(user_id)
             return
-        if self._is_new:
-            self._gone.add(user_id)
         stranger = self._strangers.get(user_id)
         if stranger is not None:
             stranger.is_here = False
@@ -191,7 +210,6 @@ class Hall:
             self._later(messages.disconnected(user_id), but=user_id)
 
     def _came(self, user_id: int) -> None:
-        self._gone.discard(user_id)
         if user_id in self._roster:
             return  # a connection here has arrived already
         visit = self._expected.get(user_id)
@@ -199,18 +217,6 @@ class Hall:
             self._appear(user_id, visit.profile, is_here=True)
         else:
             self._meet(user_id)
-
-    def _found(self, members: frozenset[str]) -> None:
-        """These were there before this process began to watch, but for those who have gone since."""
-        self._is_new = False
-        gone, self._gone = self._gone, set()
-        for user_id in map(int, members):
-            if user_id not in gone:
-                self._came(user_id)
-
-    def _not_found(self, failure: Failure) -> None:
-        self._is_new = False
-        self._log.failure("messenger: it is not known who is there already", failure)
 
     def _appear(self, user_id: int, profile: Profile, *, is_here: bool = False) -> None:
         """Show somebody, who is here in any case or as far as presence has told."""
@@ -224,6 +230,33 @@ class Hall:
             if not (is_here or stranger.is_here):
                 del self._roster[user_id]
                 self._later(messages.disconnected(user_id), but=user_id)
+
+    # -- gaps ----------------------------------------------------------------------------------
+
+    def unsettle(self) -> None:
+        """Learn that this process was cut off: who seems to have gone is perhaps about to come back."""
+        self._following.unsettle()
+
+    def _missed(self) -> None:
+        """The bus had a gap: perhaps something was said elsewhere, or a profile changed there."""
+        self._following.unsettle()
+        self._said.missed()
+        if not self._is_due:
+            self._is_due = True
+            self._catching_up.run(self._compare)
+
+    async def _compare(self) -> bool:
+        """Read the profiles of those who are elsewhere, some at a time, and show what has changed."""
+        self._is_due = False
+        elsewhere = [user_id for user_id in self._roster if user_id not in self._members]
+        for start in range(0, len(elsewhere), PROFILES):
+            some = elsewhere[start : start + PROFILES]
+            shown = [self._roster.get(user_id) for user_id in some]
+            found = await self._store.profiles(some)
+            for user_id, before in zip(some, shown, strict=True):
+                if before is not None and before is self._roster.get(user_id) and user_id in found:
+                    self._changed(user_id, found[user_id])  # nothing newer was told meanwhile
+        return True
 
     # -- strangers -----------------------------------------------------------------------------
 
@@ -311,58 +344,3 @@ class Hall:
                 self._members[visit.user_id] = visit.member
             for visit in arrivals:
                 visit.let_in()
-
-
-class Visit:
-    """One connection's stay in the hall."""
-
-    __slots__ = ("_hall", "_is_counted", "_is_over", "_waiting", "member", "profile", "user_id")
-
-    def __init__(self, hall: Hall, user_id: int, member: Member) -> None:
-        self.user_id = user_id
-        self.member = member
-        self.profile: Profile | None = None
-        self._hall = hall
-        self._is_counted = False
-        self._is_over = False
-        self._waiting: Deferred[bool] | None = None
-
-    async def count(self, profile: Profile) -> None:
-        """Be there for presence: from now on the user is online."""
-        self.profile = profile
-        self._hall.expect(self)
-        await self._hall.presence.enter(GROUP, str(self.user_id))
-        self._is_counted = True
-        if self._is_over:
-            self._uncount()
-
-    def enter(self) -> Deferred[bool]:
-        """Fires when the member was shown who is there, and hears what is told; ``False``: it has left."""
-        waiting: Deferred[bool] = Deferred()
-        if self._is_over:
-            waiting.callback(False)
-        else:
-            self._waiting = waiting
-            self._hall.arrive(self)
-        return waiting
-
-    def let_in(self) -> None:
-        """Be in."""
-        self._answer(True)
-
-    def leave(self) -> None:
-        """Go."""
-        self._is_over = True
-        self._hall.depart(self)
-        if self._is_counted:
-            self._uncount()
-        self._answer(False)
-
-    def _answer(self, is_in: bool) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(is_in)
-
-    def _uncount(self) -> None:
-        self._is_counted = False
-        self._hall.presence.leave(GROUP, str(self.user_id))

@@ -1,7 +1,9 @@
 """The post office: dialogs and their outcomes on the way from one user's connection to another's.
 
 Everything is stored first; what is then told to the connections of the user concerned only makes it fast. Who
-misses it finds it in the database: dialogs that wait, outcomes that are not told.
+misses it finds it in the database: dialogs that wait, outcomes that are not told. So there is nothing to do
+when a process dies: what it had on the wire goes out where its receivers connect next, and what their senders
+are to be told follows from that.
 
 Dialogs that wait for longer than ``mailbox_days`` are given up: they are swept together while anybody is
 connected, and none older is ever read from a mailbox.
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -33,6 +35,10 @@ _SWEEP: Final = 60.0
 
 _SWEPT_AT_ONCE: Final = 500
 """Dialogs in one write: a commit that others wait for stays short."""
+
+_READ_AT_ONCE: Final = 64
+"""Mailboxes that are read in one go. After a gap of the bus all of a process are: more than the database lets
+wait, and others have to read as well."""
 
 _SWEEP_ON: Final = 1.0
 """Seconds until the next sweep if one has left some."""
@@ -74,6 +80,7 @@ class PostOffice:
         self._store = store
         self._bus = bus
         self._longest = int(mailbox_days * _DAY)
+        self._reading = DeferredSemaphore(_READ_AT_ONCE)
         self._followers = 0
         self._sweeping: IDelayedCall | None = None
 
@@ -112,7 +119,7 @@ class PostOffice:
 
     def waiting(self, receiver: int, count: int) -> Deferred[list[Dialog]]:
         """Fires with the first dialogs that wait for a receiver."""
-        return self._store.waiting(receiver, self.now() - self._longest, count)
+        return self._reading.run(lambda: self._store.waiting(receiver, self.now() - self._longest, count))
 
     async def delivered(self, receiver: int, outcomes: Sequence[Outcome]) -> None:
         """Store that a receiver has the dialogs of these outcomes; then their senders are told."""
@@ -126,7 +133,7 @@ class PostOffice:
 
     def outcomes(self, sender: int, count: int) -> Deferred[list[Outcome]]:
         """Fires with the first outcomes that a sender has not confirmed."""
-        return self._store.outcomes(sender, count)
+        return self._reading.run(self._store.outcomes, sender, count)
 
     def told(self, sender: int, dialog_ids: Sequence[int]) -> Deferred[None]:
         """Store that a sender has these outcomes."""

@@ -10,7 +10,7 @@ Decisions where the document and messenger.md are silent:
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from msgspec import Raw
 from twisted.internet.defer import Deferred
@@ -33,11 +33,8 @@ from realtime.messenger.messages import (
 )
 from realtime.messenger.parts import Parts, Peer
 from realtime.messenger.pictures import PictureRefused
-from realtime.messenger.store import RoomMessage
+from realtime.messenger.store import LATEST, RoomMessage
 from realtime.storage.errors import Conflict, StorageUnavailable
-
-_NEWEST: Final = 2**62
-"""Above every id."""
 
 
 class Faults(Protocol):
@@ -83,7 +80,7 @@ class Serving:
 
     async def _say(self, say: Say) -> None:
         said = await self._parts.store.say(self._user_id, say.message, self._parts.office.now())
-        self._parts.hall.say(Said(said.message, str(said.sender), self._parts.time(said.sent)))
+        self._parts.hall.say(said)
 
     async def _change_profile(self, change: ChangeProfile) -> None:
         profile = await self._parts.store.change_profile(self._user_id, change)
@@ -92,7 +89,7 @@ class Serving:
             self._parts.hall.changed(profile)
 
     async def _history(self, ask: AskHistory) -> None:
-        before = _NEWEST if ask.before is None else messages.user_id_of(ask.before)
+        before = LATEST if ask.before is None else messages.user_id_of(ask.before)
         peer = None if ask.peer is None else messages.user_id_of(ask.peer)
         if before is None or (ask.peer is not None and peer is None):
             self._faults.discard()

@@ -10,6 +10,7 @@ While it is checked, and an older connection of the user is asked whether it liv
 
 Decisions where the document and messenger.md are silent:
 
+- Who can't be seated, or counted as there, as other processes can't be reached, is closed with 1013 as well.
 - What can't be stored now has no error of its own here. The connection is closed with 1013: the client learns
   that something was not taken, and a dialog has no outcome that might turn out wrong.
 - Once authenticated, a connection stays what it is: another AUTH_MESSAGE is discarded.
@@ -29,16 +30,17 @@ from twisted.python.failure import Failure
 from realtime.accounts.errors import IssuerUnavailable, TokenInvalid
 from realtime.accounts.store import User
 from realtime.closing import CloseCode
+from realtime.cluster.errors import ClusterUnavailable
 from realtime.holding import Held
 from realtime.limiting import FaultCounter
 from realtime.messenger import messages
-from realtime.messenger.hall import Visit
 from realtime.messenger.mailbox import Mailbox
 from realtime.messenger.messages import Authenticate, Error, Undecodable
 from realtime.messenger.parts import Parts, Peer
 from realtime.messenger.sealing import ClientKey, NotOpened
 from realtime.messenger.seat import Seat
 from realtime.messenger.serving import Serving
+from realtime.messenger.visit import Visit
 from realtime.storage.errors import Conflict, StorageUnavailable
 
 _FAULTS: Final = 50
@@ -189,7 +191,7 @@ class Session:
         if failure.check(TokenInvalid, Conflict):
             self._not_authenticated(messages.TOKEN_INVALID, CloseCode.NOT_AUTHENTICATED)
             return
-        if not failure.check(StorageUnavailable, IssuerUnavailable):
+        if not failure.check(StorageUnavailable, IssuerUnavailable, ClusterUnavailable):
             self.note(failure)
         self._peer.close(CloseCode.TRY_AGAIN_LATER)
 

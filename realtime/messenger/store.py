@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from realtime.accounts.check_token import OutsideProfile
+from realtime.cluster.heard import AT_ONCE, NEWEST
 from realtime.messenger import dialog_store
 from realtime.messenger.dialog_store import Dialog, Outcome, Posted
 from realtime.messenger.messages import ChangeProfile, Profile, Send, iso_time
@@ -30,11 +31,19 @@ class RoomMessage(Struct, frozen=True):
     sent: int
 
 
-_PROFILE: Final = Statement(
-    select(
-        *(users.c.id, users.c.user_name, users.c.nickname, users.c.avatar, users.c.language, users.c.status),
-        *(users.c.last_online, users.c.registered),
-    ).where(users.c.id == bindparam("user"))
+LATEST: Final = 2**62
+"""Above every id."""
+
+PROFILES: Final = 50
+"""Profiles in one read."""
+
+_COLUMNS: Final = select(
+    *(users.c.id, users.c.user_name, users.c.nickname, users.c.avatar, users.c.language, users.c.status),
+    *(users.c.last_online, users.c.registered),
+)
+_PROFILE: Final = Statement(_COLUMNS.where(users.c.id == bindparam("user")))
+_PROFILES: Final = Statement(
+    _COLUMNS.where(users.c.id.in_([bindparam(f"id{number}") for number in range(PROFILES)]))
 )
 
 
@@ -58,15 +67,27 @@ _SAY: Final = Statement(
         sender_id=bindparam("sender"), message=bindparam("text"), sent=bindparam("at")
     )
 )
+_MESSAGE: Final = select(
+    *(messenger_messages.c.id, messenger_messages.c.sender_id),
+    *(messenger_messages.c.message, messenger_messages.c.sent),
+)
 _SAID: Final = Statement(
-    select(
-        *(messenger_messages.c.id, messenger_messages.c.sender_id),
-        *(messenger_messages.c.message, messenger_messages.c.sent),
-    )
+    _MESSAGE.where(messenger_messages.c.id < bindparam("id_before"))
+    .order_by(messenger_messages.c.id.desc())
+    .limit(bindparam("count"))
+)
+
+
+_NEWEST_SAID: Final = Statement(
+    select(messenger_messages.c.id, messenger_messages.c.sent)
     .where(messenger_messages.c.id < bindparam("id_before"))
     .order_by(messenger_messages.c.id.desc())
     .limit(bindparam("count"))
 )
+_THOSE_SAID: Final = Statement(
+    _MESSAGE.where(messenger_messages.c.id.in_([bindparam(f"id{number}") for number in range(AT_ONCE)]))
+)
+_PAGE: Final = 1000
 
 
 class MessengerStore:
@@ -85,6 +106,10 @@ class MessengerStore:
     def profile(self, user_id: int) -> Deferred[Profile | None]:
         """Fires with what others are shown of a user."""
         return self._database.read(_profile, user_id)
+
+    def profiles(self, user_ids: Sequence[int]) -> Deferred[dict[int, Profile]]:
+        """Fires with the same of several users, of whom there are at most `PROFILES`."""
+        return self._database.read(_profiles, user_ids)
 
     def came(
         self, user_id: int, at: int, outside: OutsideProfile | None
@@ -122,6 +147,14 @@ class MessengerStore:
     def said(self, before: int, count: int) -> Deferred[list[RoomMessage]]:
         """Fires with the newest ``count`` messages whose ids are below ``before``, oldest first."""
         return self._database.read(_said, before, count)
+
+    def said_since(self, since: int) -> Deferred[list[int]]:
+        """Fires with the ids of what was said since a time; of the newest. See `Heard`."""
+        return self._database.read(_said_since, since)
+
+    def those_said(self, message_ids: Sequence[int]) -> Deferred[dict[int, RoomMessage]]:
+        """Fires with messages by their ids, of which there are at most `AT_ONCE`."""
+        return self._database.read(_those_said, message_ids)
 
     # -- dialogs -------------------------------------------------------------------------------
 
@@ -170,11 +203,31 @@ class MessengerStore:
 
 def _profile(transaction: Transaction, user_id: int) -> Profile | None:
     row = transaction.row(_PROFILE, user=user_id)
-    if row is None:
-        return None
-    found, name, nickname, avatar, language, status, last_online, registered = row
+    return None if row is None else _drawn(*row)
+
+
+def _profiles(transaction: Transaction, user_ids: Sequence[int]) -> dict[int, Profile]:
+    rows = transaction.rows(_PROFILES, **_numbered(user_ids, PROFILES))
+    return {row[0]: _drawn(*row) for row in rows}
+
+
+def _numbered(ids: Sequence[int], count: int) -> dict[str, Any]:
+    """Return the parameters of an IN with so many places; the last id stands in all that are left."""
+    return {f"id{number}": ids[min(number, len(ids) - 1)] for number in range(count)}
+
+
+def _drawn(
+    user_id: int,
+    name: str,
+    nickname: str | None,
+    avatar: str | None,
+    language: str | None,
+    status: str | None,
+    last_online: int | None,
+    registered: int | None,
+) -> Profile:
     return Profile(
-        user_id=str(found),
+        user_id=str(user_id),
         nickname=nickname or name,
         avatar=avatar or "",
         language=language or "",
@@ -223,3 +276,20 @@ def _say(transaction: Transaction, user_id: int, text: str, at: int) -> RoomMess
 def _said(transaction: Transaction, before: int, count: int) -> list[RoomMessage]:
     rows = transaction.rows(_SAID, id_before=before, count=count)
     return [RoomMessage(*row) for row in reversed(rows)]
+
+
+def _said_since(transaction: Transaction, since: int) -> list[int]:
+    found: list[int] = []
+    before = LATEST
+    while len(found) < NEWEST:
+        page = transaction.rows(_NEWEST_SAID, id_before=before, count=_PAGE)
+        found += [each for each, sent in page if sent >= since]
+        if len(page) < _PAGE or page[-1][1] < since:
+            break
+        before = page[-1][0]
+    return found
+
+
+def _those_said(transaction: Transaction, message_ids: Sequence[int]) -> dict[int, RoomMessage]:
+    rows = transaction.rows(_THOSE_SAID, **_numbered(message_ids, AT_ONCE))
+    return {row[0]: RoomMessage(*row) for row in rows}

@@ -43,22 +43,28 @@ def build(settings: Settings, shared: Shared) -> Protocol:
         sealing = Sealing(Sealer(key), is_required=messenger.sealing == "required")
         resources[".well-known/jwks.json"] = KeySetResource(key, shared.sharing)
     discarded = shared.surroundings.metrics.refused_total.labels(reason="discarded")
+    time = messages.IN_UNIT[messenger.time_unit]
+    seats = Seats(
+        leases=shared.cluster.leases,
+        bus=shared.cluster.bus,
+        clock=shared.reactor,
+        takeover_timeout=messenger.takeover_timeout,
+    )
+    hall = Hall(
+        presence=shared.cluster.presence,
+        bus=shared.cluster.bus,
+        store=store,
+        audience=RoomAudience(shared.surroundings.metrics.messages_sent_total.of("messenger")),
+        clock=shared.reactor,
+        time=time,
+    )
+    shared.cluster.when_lost(hall.unsettle)
+    shared.cluster.when_lost(seats.lost)
     parts = Parts(
         authority=shared.authenticator if shared.outside is None else shared.outside,
         store=store,
-        seats=Seats(
-            leases=shared.cluster.leases,
-            bus=shared.cluster.bus,
-            clock=shared.reactor,
-            takeover_timeout=messenger.takeover_timeout,
-        ),
-        hall=Hall(
-            presence=shared.cluster.presence,
-            bus=shared.cluster.bus,
-            store=store,
-            audience=RoomAudience(shared.surroundings.metrics.messages_sent_total.of("messenger")),
-            clock=shared.reactor,
-        ),
+        seats=seats,
+        hall=hall,
         office=PostOffice(
             store=store,
             bus=shared.cluster.bus,
@@ -69,7 +75,7 @@ def build(settings: Settings, shared: Shared) -> Protocol:
         avatars=avatar_store,
         sealing=sealing,
         clock=shared.reactor,
-        time=messages.IN_UNIT[messenger.time_unit],
+        time=time,
         process=token_hex(8),
         history_bytes=settings.limits.history_bytes,
         discarded=discarded.inc,

@@ -20,7 +20,15 @@ def build(settings: Settings, shared: Shared) -> Protocol:
     membership = Membership(shared.database, is_open=workspace.open)
     channels = ChannelStore(shared.database, membership)
     rooms = Rooms()
-    hub = Hub(bus=shared.cluster.bus, audience=rooms, clock=shared.reactor, linger=workspace.recovery_seconds)
+    hub = Hub(
+        bus=shared.cluster.bus,
+        presence=shared.cluster.presence,
+        messages=channels,
+        audience=rooms,
+        clock=shared.reactor,
+        linger=workspace.recovery_seconds,
+    )
+    shared.cluster.when_lost(hub.unsettle)
     administration = Administration(
         membership=membership,
         channels=channels,
@@ -42,7 +50,14 @@ def build(settings: Settings, shared: Shared) -> Protocol:
     )
 
     def namespace(name: str) -> Namespace:
-        made = Namespace(name, handler, clock=shared.reactor, recovery_seconds=workspace.recovery_seconds)
+        made = Namespace(
+            name,
+            handler,
+            clock=shared.reactor,
+            recovery_seconds=workspace.recovery_seconds,
+            moving=shared.moving,
+            packer=handler,
+        )
         rooms.add(made)
         return made
 

@@ -63,9 +63,8 @@ class Administration:
         if joined is None:
             raise not_found()
         if joined.is_new:
-            room = room_of_workspace(workspace)
-            self._hub.move(user_id, Moved(joins=(room,)))
-            self._hub.tell(room, "user-joined", UserJoined(joined.person, workspace))
+            came = UserJoined(joined.person, workspace)
+            self._hub.take_in(user_id, room_of_workspace(workspace), "user-joined", came)
 
     async def remove(self, by: User, workspace: str, user_id: int) -> None:
         """End that. The user is told as well, before it hears no more."""
@@ -104,9 +103,11 @@ class Administration:
             raise _too_many() from None
         if channel is None:
             raise not_found()
+        room = room_of_channel(channel)
         if channel.is_private:
-            self._hub.move(creator.id, Moved(joins=(room_of_channel(channel),)))
-        self._hub.tell(room_of_channel(channel), "channel-created", channel)
+            self._hub.take_in(creator.id, room, "channel-created", channel)
+        else:
+            self._hub.tell(room, "channel-created", channel)
         return channel
 
     async def rename_channel(self, channel: ChannelModel, name: str) -> ChannelModel:
@@ -139,8 +140,8 @@ class Administration:
         if joined.is_new:
             room = room_of_channel(channel)
             self._hub.tell(room_of_user(user_id), "channel-created", channel)
-            self._hub.move(user_id, Moved(joins=(room,)))
-            self._hub.tell(room, "user-joined", UserJoined(joined.person, channel.workspace_id, channel.id))
+            came = UserJoined(joined.person, channel.workspace_id, channel.id)
+            self._hub.take_in(user_id, room, "user-joined", came)
 
     async def put_out(self, channel: ChannelModel, user_id: int) -> None:
         """End that. The user is told as well, before it hears no more."""

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-
 from realtime.accounts.store import User
 from realtime.cluster.bus import Subscription
-from realtime.storage.errors import StorageUnavailable
-from realtime.workspace.hub import Moved, room_of_private, room_of_user, room_of_workspace
+from realtime.workspace.hub import Moved, room_of_private, room_of_user, room_of_workspace, workspaces_of
 from realtime.workspace.membership import Places
-from realtime.workspace.messages import OnlineStatus, StatusUpdated
+from realtime.workspace.messages import OnlineStatus
 from realtime.workspace.parts import Parts, Peer
 from realtime.workspace.standing import Standing
 
@@ -28,14 +24,13 @@ class Attendance:
         *("_is_in", "_is_looking", "_is_over", "_moves", "_parts", "_peer"),
         *("_rooms", "_standing", "_user", "_was_moved"),
     )
-    _log = Logger()
 
     def __init__(self, peer: Peer, parts: Parts, user: User) -> None:
         self._peer = peer
         self._parts = parts
         self._user = user
         self._rooms: dict[str, None] = {}
-        self._standing = Standing(parts.presence, user.id, self._tell)
+        self._standing = Standing(parts.presence, parts.clock, user.id)
         self._moves: Subscription | None = None
         self._is_in = False
         self._is_looking = True
@@ -64,37 +59,37 @@ class Attendance:
                 self._peer.join(room)
 
     async def look(self, status: OnlineStatus) -> None:
-        """Look as the client wants to, and tell the workspaces if that changes how its user looks.
-
-        Raises `ClusterUnavailable`.
-        """
+        """Look as the client wants to. Raises `ClusterUnavailable`."""
         if not self._is_over:
-            await self._standing.change(status)
+            await self._standing.look(status)
 
-    async def go_out(self) -> None:
+    def go_out(self) -> None:
         """Leave all rooms, and look offline."""
         self._is_over = True
         if self._moves is not None:
             self._moves.cancel()
-        for room in self._rooms:  # which are kept: there it is told that the user has gone
+        for room in self._rooms:
             self._leave(room)
-        await self._standing.change(OnlineStatus.OFFLINE)
-
-    def _tell(self, status: OnlineStatus) -> None:
-        update = StatusUpdated(str(self._user.id), status)
-        for room in list(self._rooms):
-            if room.startswith(room_of_workspace("")):
-                self._parts.hub.tell(room, "online-status-updated", update)
+        self._rooms = {}
+        self._standing.end()
 
     # -- rooms ---------------------------------------------------------------------------------
 
     def _moved(self, moved: Moved) -> None:
         if self._rooms:  # else it is about to be told where it belongs
+            if moved.told is not None and self._is_in and not self._rooms.keys() >= set(moved.joins):
+                self._peer.emit(moved.told.event, moved.told.payload)
             self._change(moved.joins, moved.leaves)
         self._was_moved = True
         if not self._is_looking:
             self._is_looking = True
-            self._parts.hub.in_turn(self._look_up).addErrback(self._not_looked_up)
+            self._parts.hub.in_turn(self._look_up_again)
+
+    async def _look_up_again(self) -> bool:
+        # Until it can be known it is where it was told to be.
+        self._is_looking = True
+        await self._look_up()
+        return True
 
     async def _look_up(self) -> None:
         """Be in all rooms where the user belongs, and in no other; again if it is moved meanwhile."""
@@ -118,24 +113,19 @@ class Attendance:
         }
         self._change(belongs, [room for room in self._rooms if room not in belongs])
 
-    def _not_looked_up(self, failure: Failure) -> None:
-        # It is where it was told to be; the next time that it is moved it looks up everything.
-        if not failure.check(StorageUnavailable):
-            self._log.failure(
-                "workspace: connection {connection} failed", failure, connection=self._peer.number
-            )
-
     def _change(self, joins: Iterable[str], leaves: Iterable[str]) -> None:
+        is_moved = bool(self._rooms)
         for room in joins:
             if room not in self._rooms:
                 self._rooms[room] = None
-                self._parts.hub.entered([room])
+                self._parts.hub.entered([room], is_moved=is_moved)
                 if self._is_in:
                     self._peer.join(room)
         for room in leaves:
             if room in self._rooms:
                 self._leave(room)
                 del self._rooms[room]
+        self._standing.belong(workspaces_of(self._rooms))
 
     def _leave(self, room: str) -> None:
         if self._is_in:

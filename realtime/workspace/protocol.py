@@ -18,6 +18,7 @@ from realtime.socketio.namespace import Acknowledge, Namespace
 from realtime.socketio.packets import Event as SocketEvent
 from realtime.socketio.socket import Socket
 from realtime.workspace import messages
+from realtime.workspace.messages import OnlineStatus
 from realtime.workspace.parts import Parts
 from realtime.workspace.session import Event, Session
 
@@ -28,6 +29,17 @@ class _Place(Struct, eq=False):
     """What a socket has of ours: its session, and from then on what it takes to come back."""
 
     session: Session
+
+
+class _Was(Struct, frozen=True, array_like=True):
+    """What it takes to come back from another process."""
+
+    token: str
+    status: OnlineStatus
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_read_was = msgspec.msgpack.Decoder(_Was).decode
 
 
 class _Peer:
@@ -89,17 +101,29 @@ class WorkspaceHandler:
         """See :meth:`Handler.connect`."""
         before, session = socket.data, Session(_Peer(socket), self._parts)
         socket.data = _Place(session)
-        if not isinstance(before, _Place) or not socket.is_recovered:
+        if not socket.is_recovered or not isinstance(before, _Place | _Was):
             return None
-        return Deferred.fromCoroutine(self._come_back(socket, session, before.session))
+        was = before if isinstance(before, _Was) else before.session
+        return Deferred.fromCoroutine(self._come_back(socket, session, was.token, was.status))
 
-    async def _come_back(self, socket: Socket, session: Session, before: Session) -> None:
-        token, status = before.token, before.status
+    async def _come_back(
+        self, socket: Socket, session: Session, token: str | None, status: OnlineStatus
+    ) -> None:
         if token is None or not await session.resume(token, status):
             socket.begin_anew()
             return
         for room in set(socket.rooms) - session.rooms:
             socket.leave(room)
+
+    def pack(self, data: object) -> bytes | None:
+        """See :meth:`Packer.pack`."""
+        if not isinstance(data, _Place) or data.session.token is None:
+            return None
+        return _encode(_Was(data.session.token, data.session.status))
+
+    def unpack(self, packed: bytes) -> object:
+        """See :meth:`Packer.unpack`."""
+        return _read_was(packed)
 
     def received(self, socket: Socket, event: SocketEvent, acknowledge: Acknowledge | None) -> None:
         """See :meth:`Handler.received`."""

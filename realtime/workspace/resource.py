@@ -178,7 +178,7 @@ class WorkspacesResource(ApiResource):
         await self._administration.expect_visible(call.user, workspace)
         found = await self._administration.membership.members(workspace, after, count)
         try:
-            statuses = await statuses_of(self._administration.presence, [each.id for each in found])
+            statuses = await statuses_of(self._administration.presence, workspace, [each.id for each in found])
         except ClusterUnavailable:
             raise Refused(503, "unavailable", "Temporarily unavailable.") from None
         members = [_Member(each.id, each.name, status) for each, status in zip(found, statuses, strict=True)]

@@ -14,16 +14,15 @@ Decisions where the document and workspace.md are silent:
 - Whoever says what fails hears of it by the error pair; an acknowledgement that was asked for is given too.
 - ``Temporarily unavailable`` is nobody's fault: such an ``auth`` is none of the five that may fail.
 - A connection whose token has expired leaves its rooms, and is back in them after a new ``auth``.
-- A private channel's creator hears of it by its own room, which its connections join before it is told.
+- A private channel's creator hears of it by each connection that joins the channel's room.
 - Whose account is removed while it is connected has an invalid token from then on, and is disconnected.
 - How a user looks is no condition of anything: if other processes are out of reach an ``auth`` succeeds all the
-  same, and the next ``online-status`` that is answered tells them.
+  same, an ``online-status`` is temporarily unavailable, and both are told when they can be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -43,7 +42,6 @@ from realtime.storage.errors import Conflict, StorageUnavailable
 from realtime.web.api import Refused
 from realtime.workspace import messages
 from realtime.workspace.attendance import Attendance
-from realtime.workspace.hub import room_of_channel
 from realtime.workspace.messages import (
     ApiError,
     Authenticate,
@@ -161,7 +159,7 @@ class Session:
                 return False
             self.token = token
             self._expire_at(identity.expires)
-            await self._look_at_first(status)
+            self._look_at_first(status)
         except (TokenInvalid, StorageUnavailable, IssuerUnavailable):
             self._go_out()
             if not self._is_over():
@@ -216,7 +214,7 @@ class Session:
         self._peer.emit("auth-success", success)
         if event.acknowledge is not None:
             event.acknowledge(success)
-        await self._look_at_first(auth.online_status)
+        self._look_at_first(auth.online_status)
 
     async def _serve(self, user: User) -> None:
         self.user = user
@@ -257,14 +255,13 @@ class Session:
         if self._attendance is not None:
             await self._attendance.look(status)
 
-    async def _look_at_first(self, status: OnlineStatus) -> None:
-        with suppress(ClusterUnavailable):
-            await self._look(status)
+    def _look_at_first(self, status: OnlineStatus) -> None:
+        Deferred.fromCoroutine(self._look(status)).addErrback(self._note)
 
     def _go_out(self) -> None:
         attendance, self._attendance = self._attendance, None
         if attendance is not None:
-            Deferred.fromCoroutine(attendance.go_out()).addErrback(self._note)
+            attendance.go_out()
 
     def _expired(self) -> None:
         self._go_out()
@@ -312,7 +309,7 @@ class Session:
         if said is None:
             return None
         if said.is_new:
-            self._parts.hub.tell(room_of_channel(said.channel), "message-created", said.message)
+            self._parts.hub.say(said)
         return said.message
 
     async def _set_status(self, status: SetStatus) -> object:

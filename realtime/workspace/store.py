@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from twisted.python.failure import Failure
 
 from realtime.accounts.errors import TokenInvalid
 from realtime.accounts.store import User
+from realtime.cluster.heard import AT_ONCE, NEWEST
 from realtime.storage.database import Database
 from realtime.storage.errors import Conflict
 from realtime.storage.statements import Statement
@@ -135,6 +137,20 @@ _SAID: Final = Statement(
 )
 
 
+_NEWEST: Final = Statement(
+    select(workspace_messages.c.id, workspace_messages.c.created)
+    .where(workspace_messages.c.id < bindparam("id_before"))
+    .order_by(workspace_messages.c.id.desc())
+    .limit(bindparam("count"))
+)
+_THOSE_SAID: Final = Statement(
+    select(*_MESSAGE.selected_columns, *_CHANNEL.selected_columns)
+    .join(workspace_channels, workspace_channels.c.id == workspace_messages.c.channel_id)
+    .where(workspace_messages.c.id.in_([bindparam(f"id{number}") for number in range(AT_ONCE)]))
+)
+_PAGE: Final = 1000
+
+
 class ChannelStore:
     """Reads and writes channels. All Deferreds may fail with `StorageUnavailable`.
 
@@ -193,6 +209,14 @@ class ChannelStore:
     def said(self, channel_id: int, before: int, count: int) -> Deferred[list[Message]]:
         """Fires with the newest messages whose ids are below ``before``, oldest first."""
         return self._database.read(_said, channel_id, before, count)
+
+    def said_since(self, since: int) -> Deferred[list[int]]:
+        """Fires with the ids of what was said since a time; of the newest. See `Heard`."""
+        return self._database.read(_said_since, since)
+
+    def those_said(self, message_ids: Sequence[int]) -> Deferred[dict[int, Said]]:
+        """Fires with messages by their ids, of which there are at most `AT_ONCE`."""
+        return self._database.read(_those_said, message_ids)
 
     # -- on a database thread ------------------------------------------------------------------
 
@@ -313,3 +337,21 @@ def _put_out(transaction: Transaction, channel_id: int, user_id: int) -> int:
 def _said(transaction: Transaction, channel_id: int, before: int, count: int) -> list[Message]:
     rows = transaction.rows(_SAID, channel=channel_id, id_before=before, count=count)
     return [_message(*row) for row in reversed(rows)]
+
+
+def _said_since(transaction: Transaction, since: int) -> list[int]:
+    found: list[int] = []
+    before = LATEST
+    while len(found) < NEWEST:
+        page = transaction.rows(_NEWEST, id_before=before, count=_PAGE)
+        found += [each for each, created in page if created >= since]
+        if len(page) < _PAGE or page[-1][1] < since:
+            break
+        before = page[-1][0]
+    return found
+
+
+def _those_said(transaction: Transaction, message_ids: Sequence[int]) -> dict[int, Said]:
+    places = {f"id{number}": message_ids[min(number, len(message_ids) - 1)] for number in range(AT_ONCE)}
+    rows = transaction.rows(_THOSE_SAID, **places)
+    return {row[0]: Said(_message(*row[:5]), _model(*row[5:]), is_new=False) for row in rows}

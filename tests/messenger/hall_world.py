@@ -10,9 +10,12 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
+from realtime.cluster.heard import AT_ONCE
 from realtime.messenger import messages
-from realtime.messenger.hall import Hall, Member, Visit
-from realtime.messenger.messages import Profile, Said, ServerMessage
+from realtime.messenger.hall import Hall, Member
+from realtime.messenger.messages import Profile, ServerMessage
+from realtime.messenger.store import PROFILES, RoomMessage
+from realtime.messenger.visit import Visit
 from realtime.storage.errors import StorageUnavailable
 from tests.messenger.processes import Cluster
 
@@ -25,13 +28,32 @@ def profile_of(user: int, status: str = "") -> Profile:
 
 
 class Profiles:
-    """The table of profiles, that answers at once, or when the test says so, or not at all."""
+    """Profiles, and what was said: tables that answer at once, or when the test says so, or not at all."""
 
     def __init__(self) -> None:
         self.rows = {user: profile_of(user) for user in range(1, 200)}
         self.away = False
         self.held: list[tuple[Deferred[Profile | None], Profile | None]] | None = None
         self.asked = 0
+        self.said: dict[int, RoomMessage] = {}
+
+    def said_since(self, since: int) -> Deferred[list[int]]:
+        """See `MessengerStore.said_since`."""
+        if self.away:
+            return fail(StorageUnavailable("away"))
+        return succeed([each for each in self.said if self.said[each].sent >= since])
+
+    def those_said(self, message_ids: Sequence[int]) -> Deferred[dict[int, RoomMessage]]:
+        """See `MessengerStore.those_said`."""
+        assert 0 < len(message_ids) <= AT_ONCE
+        return succeed({each: self.said[each] for each in message_ids if each in self.said})
+
+    def profiles(self, user_ids: Sequence[int]) -> Deferred[dict[int, Profile]]:
+        """See `MessengerStore.profiles`."""
+        assert 0 < len(user_ids) <= PROFILES
+        if self.away:
+            return fail(StorageUnavailable("away"))
+        return succeed({each: self.rows[each] for each in user_ids if each in self.rows})
 
     def profile(self, user_id: int) -> Deferred[Profile | None]:
         """See `MessengerStore.profile`."""
@@ -177,7 +199,14 @@ class House:
         store: Any = self.profiles
         self.crowds.append(crowd)
         self.halls.append(
-            Hall(presence=process.presence, bus=process.bus, store=store, audience=crowd, clock=self.clock)
+            Hall(
+                presence=process.presence,
+                bus=process.bus,
+                store=store,
+                audience=crowd,
+                clock=self.clock,
+                time=str,
+            )
         )
 
     def come(self, user: int, process: int = 0, *, settle: bool = True) -> Guest:
@@ -193,7 +222,9 @@ class House:
         """Somebody says something."""
         text = f"text {len(self.said)}"
         self.said.append(((guest.user, guest.process), text))
-        self.halls[guest.process].say(Said(text, str(guest.user), "0"))
+        said = RoomMessage(len(self.said), guest.user, text, int(self.clock.seconds() * 1000))
+        self.profiles.said[said.id] = said
+        self.halls[guest.process].say(said)
         return text
 
     def change(self, guest: Guest, status: str) -> None:

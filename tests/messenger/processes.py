@@ -38,6 +38,13 @@ class Cluster:
         self.processes.append(process)
         return process
 
+    def forget_leases(self) -> None:
+        """Lose who holds what, as a Redis does that is restarted; what it has not answered is asked again."""
+        while any(process.carry_one("leases") for process in self.processes):
+            pass
+        for name, holder in list(self.leases._holders.items()):
+            self.leases.release(name, holder)
+
     def carry(self) -> None:
         """Have everything arrive, and what follows from that."""
         while any(process.carry_one(kind) for process in self.processes for kind in process.queues):

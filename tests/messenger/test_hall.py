@@ -7,6 +7,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
+from realtime.cluster.errors import ClusterUnavailable
+from realtime.cluster.following import SETTLE_SECONDS
+from realtime.messenger.hall import GROUP
 from tests.messenger.hall_world import Guest, House, profile_of
 from tests.messenger.processes import Process
 
@@ -280,3 +283,102 @@ class StrangerTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.assertEqual(house.come(1).read(), ["list 1"])
         house.empty()
+
+
+class GapTests(SynchronousTestCase):
+    """What a process misses while the others are out of its reach."""
+
+    def setUp(self) -> None:
+        """Two processes; user 1 is at the first one, user 2 at the other."""
+        self.house = House()
+        self.first, self.second = self.house.come(1), self.house.come(2, process=1)
+        self.first.read()
+        self.second.read()
+
+    def gap(self) -> None:
+        """Lose what was under way to the first process, and learn that."""
+        self.house.cluster.processes[0].lose()
+        self.house.settle()
+
+    def later(self, seconds: float = 0.1) -> list[str]:
+        """What user 1 sees some time later."""
+        self.house.clock.advance(seconds)
+        self.house.settle()
+        return self.first.read()
+
+    def test_said(self) -> None:
+        """What was said elsewhere is heard late, in order, once; so is what was said by one who has gone."""
+        for _ in range(3):
+            self.house.say(self.second)
+        self.house.say(self.first)
+        self.assertEqual(self.first.read(), ["1: text 3"])
+        self.gap()
+        self.assertEqual(self.later(), [f"2: text {number}" for number in range(3)])
+        self.gap()
+        self.assertEqual(self.later(), [])
+        third = self.house.come(3, process=1)
+        self.assertEqual(self.later(), ["+3"])
+        self.house.clock.advance(SETTLE_SECONDS)
+        self.house.profiles.held = []
+        fourth = self.house.come(4, process=1)
+        for guest in (third, fourth):
+            self.house.say(guest)
+        self.gap()
+        self.assertEqual(self.later(), ["3: text 4"])
+        self.house.profiles.answer()
+        self.assertEqual(self.later(), ["+4", "4: text 5"])
+        self.house.clock.advance(SETTLE_SECONDS)
+        self.house.empty()
+
+    def test_profiles(self) -> None:
+        """A profile that was changed elsewhere is shown; what was told since the question is newer."""
+        self.house.change(self.second, "busy")
+        self.gap()
+        self.assertEqual(self.later(), ["+2busy"])
+        self.house.change(self.second, "lost")
+        self.house.profiles.away = True
+        self.gap()
+        self.assertEqual(self.later(1), [])
+        self.house.profiles.away = False
+        self.assertEqual(self.later(1.1), ["+2lost"])
+        store: Any = self.house.profiles
+        profiles, rows = store.profiles, dict(store.rows)
+        answer: Deferred[Any] = Deferred()
+        store.profiles = lambda _: answer
+        self.gap()
+        self.house.change(self.second, "new")
+        self.assertEqual(self.later(), ["+2new"])
+        store.profiles = profiles
+        answer.callback(rows)
+        self.assertEqual(self.later(), [])
+        self.house.clock.advance(SETTLE_SECONDS)
+        self.house.empty()
+
+    def test_who_seems_to_have_gone(self) -> None:
+        """Who is there again soon has never gone; who is not is shown to go then."""
+        hall, presence = self.house.halls[0], self.house.cluster.processes[1].presence
+        for unsettle in (self.gap, hall.unsettle):
+            unsettle()
+            presence.leave(GROUP, "2")
+            self.assertEqual(self.later(), [])
+            presence.enter(GROUP, "2")
+            self.house.settle()
+            self.assertEqual(self.later(SETTLE_SECONDS), [])
+        hall.unsettle()
+        self.second.go()
+        self.assertEqual(self.later(SETTLE_SECONDS - 0.1), [])
+        self.assertEqual(self.later(), ["-2"])
+        self.house.empty()
+
+    def test_leaving_is_not_answered(self) -> None:
+        """That it is not known whether one was the last concerns nobody; a fault of ours is logged."""
+        presence: Any = self.house.cluster.processes[0].presence
+        leave = presence.leave
+        for error, logged in ((ClusterUnavailable, 0), (ZeroDivisionError, 1)):
+            guest = self.house.come(3)
+            presence.leave = lambda *each, error=error: leave(*each).addCallback(lambda _: fail(error()))
+            guest.go()
+            self.house.settle()
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), logged)
+            presence.leave = leave
+        self.house.empty()

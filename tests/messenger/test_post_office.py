@@ -16,6 +16,7 @@ from realtime.messenger.mailbox import Mailbox
 from realtime.messenger.messages import Send, ServerMessage
 from realtime.messenger.post_office import Post, PostOffice
 from realtime.messenger.store import MessengerStore
+from realtime.storage.errors import StorageUnavailable
 from tests.databases import SynchronousDatabase
 
 DAY = 86_400
@@ -245,6 +246,24 @@ class MailboxTests(OfficeTestCase):
         self.clock.advance(2)
         self.assertEqual([each.status for each in alice.told], ["SUCCESS"])
         sender.pong(alice.pings[-1])
+
+    def test_not_all_read_at_once(self) -> None:
+        """After a gap all mailboxes of a process are read, some at a time."""
+        asked: list[Deferred[list[Any]]] = []
+
+        def waiting(*_: int) -> Deferred[list[Any]]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        self.patch(self.store, "waiting", waiting)
+        read = [self.office.waiting(1, 10) for _ in range(100)]
+        self.assertEqual(len(asked), 64)
+        asked[0].errback(StorageUnavailable("away"))
+        self.failureResultOf(read[0], StorageUnavailable)
+        self.assertEqual(len(asked), 65)
+        for number in range(1, 100):
+            asked[number].callback([])
+            self.assertEqual(self.successResultOf(read[number]), [])
 
     def test_nothing_is_remembered(self) -> None:
         """Of what is confirmed nothing is kept."""

@@ -7,12 +7,13 @@ from base64 import b64encode
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from realtime.accounts.authentication import Identity
 from realtime.accounts.check_token import OutsideProfile
 from realtime.accounts.errors import IssuerUnavailable
+from realtime.cluster.errors import ClusterUnavailable
 from realtime.storage.errors import StorageUnavailable
 from tests.messenger.world import DAY, START, TAKEOVER, Messenger, Person
 from tests.websocket.peers import PING, client_frame
@@ -111,6 +112,16 @@ class AuthenticationTests(ProtocolTestCase):
         self.messenger.authenticator.away = None
         self.messenger.database.away = True
         self.assertEqual(self.messenger.connect("alice").read(), [{"closed": 1013}])
+
+    def test_others_out_of_reach(self) -> None:
+        """Who can't be seated, or counted as there, is to come again; it is noted nowhere."""
+        for part, what in ((self.messenger.leases, "claim"), (self.messenger.presence, "enter")):
+            patch = self.patch(part, what, lambda *_: fail(ClusterUnavailable("away")))
+            self.assertEqual(self.messenger.connect("alice").read(), [{"closed": 1013}])
+            patch.restore()
+        alice = self.messenger.enter("alice")
+        alice.send("CHAT_MESSAGE", {"message": "hello"})
+        self.assertEqual(alice.one()["serverData"]["message"], "hello")
 
     def test_outside_profile(self) -> None:
         """What an outside server says of a user is shown, as far as it says something."""

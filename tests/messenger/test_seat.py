@@ -8,10 +8,11 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import fail
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from realtime.cluster.errors import ClusterUnavailable
 from realtime.messenger.seat import Seat, Seats, Word, _News
 from tests.messenger.processes import Cluster
 
@@ -382,6 +383,96 @@ class SeatTests(SynchronousTestCase):
         self.assertFalse(sitter.seat.pong(b""))
         row.empty()
 
+    def test_lost(self) -> None:
+        """Who was cut off has its seats again, unless others sat down meanwhile: then it is replaced."""
+        row = Row()
+        for user in range(1, 41):
+            row.come(user=user)
+        row.cluster.forget_leases()
+        row.come(1, user=1)
+        self.assertEqual(row.states(), 41 * ["seated"])
+        for seats in row.seats:
+            seats.lost()
+        row.carry()
+        self.assertEqual(row.states(), ["replaced"] + 40 * ["seated"])
+        self.assertEqual(row.come(1, user=2).state, "refused")
+        row.rest()
+        row.empty()
+
+    def test_lost_and_left(self) -> None:
+        """A seat that is claimed again for one who leaves meanwhile is free afterwards."""
+        row = Row()
+        sitter = row.come()
+        row.cluster.forget_leases()
+        row.seats[0].lost()
+        sitter.go()
+        row.seats[0].lost()
+        row.carry()
+        row.rest()
+        row.empty()
+
+    def test_lost_and_replaced(self) -> None:
+        """A seat that is claimed again for one who is replaced meanwhile is free afterwards."""
+        row = Row()
+        older = row.come()
+        row.cluster.forget_leases()
+        row.seats[0].lost()
+        here, there = row.cluster.processes
+        there.bus.publish(older.seat._topic, _News(Word.REPLACE, older.name))
+        here.carry_one("bus")
+        self.assertEqual(older.state, "replaced")
+        row.rest()
+        row.empty()
+
+    def test_out_of_reach(self) -> None:
+        """Who can't ask fails, silently; who has a seat asks again until it is answered."""
+        row = Row()
+        older = row.come()
+        leases: Any = row.cluster.processes[0].leases
+        claim = leases.claim
+        leases.claim = lambda *_, **__: fail(ClusterUnavailable("away"))
+        self.failureResultOf(row.come(user=2).taking, ClusterUnavailable)
+        row.sitters[1].go()
+        row.cluster.processes[0].lose()
+        row.seats[0].lost()
+        row.clock.pump([1] * 3)
+        self.assertEqual(older.state, "seated")
+        leases.claim = claim
+        row.cluster.forget_leases()
+        self.assertEqual(row.come(1).state, "seated")
+        row.clock.advance(1)
+        row.carry()
+        self.assertEqual(older.state, "replaced")
+        row.rest()
+        row.empty()
+        leases.release = lambda *_: fail(ClusterUnavailable("the process ends"))
+        row.come().go()
+
+    def test_perhaps_taken(self) -> None:
+        """A seat that was taken by one who could not learn that is the older one's again."""
+        row = Row()
+        older = row.come()
+        older.alive = False
+        leases: Any = row.cluster.processes[1].leases
+        claim = leases.claim
+
+        def loses_the_answer(name: str, holder: str, instead_of: str | None = None) -> Deferred[str]:
+            answer: Deferred[str] = claim(name, holder, instead_of)
+            return answer if instead_of is None else fail(ClusterUnavailable("away"))
+
+        leases.claim = loses_the_answer
+        newer = row.come(1)
+        row.clock.advance(TIMEOUT)
+        row.carry()
+        self.failureResultOf(newer.taking, ClusterUnavailable)
+        newer.go()
+        older.alive = True
+        row.carry()
+        leases.claim = claim
+        self.assertEqual(row.come(1).state, "refused")
+        row.rest()
+        row.empty()
+
     def test_leases_away(self) -> None:
         """Who can't ask fails; a seat that can't be given back is noted."""
         row = Row()
@@ -396,7 +487,7 @@ class SeatTests(SynchronousTestCase):
         self.assertFalse(len(row.cluster.processes[0].bus.local))
 
 
-STEPS = ("come", "come", "go", "silent", "settle", "wait", *(2 * ("bus", "leases", "answer")), "gap")
+STEPS = ("come", "come", "go", "silent", "settle", "wait", *(2 * ("bus", "leases", "answer")), "gap", "lost")
 
 steps = st.lists(
     st.tuples(st.sampled_from(STEPS), st.integers(0, 19), st.integers(0, PROCESSES - 1)), max_size=80
@@ -418,6 +509,11 @@ def run(script: list[tuple[str, int, int]]) -> Counter[str]:
             case "gap":
                 if number % 4 == 0:
                     process_there.lose()
+            case "lost":
+                if number % 10 == 0:
+                    row.cluster.forget_leases()
+                    for seats in row.seats:
+                        seats.lost()
             case "wait":
                 row.clock.advance(number % 4)
             case "go" if sitter is not None:

@@ -11,6 +11,7 @@ from twisted.internet.defer import gatherResults
 
 from realtime.accounts.check_token import OutsideProfile
 from realtime.accounts.store import AccountStore, User
+from realtime.messenger import store
 from realtime.messenger.dialog_store import Dialog, Outcome, Posted
 from realtime.messenger.messages import ChangeProfile, Profile, Send
 from realtime.messenger.store import MessengerStore, RoomMessage
@@ -218,6 +219,32 @@ async def test_room(database_url: str) -> None:
 
 
 # -- dialogs ---------------------------------------------------------------------------------------
+
+
+@in_reactor
+async def test_missed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which messages there are since a time, the newest of very many; and they themselves."""
+    monkeypatch.setattr(store, "_PAGE", 3)
+    async with house(database_url) as world:
+        said = [await world.store.say(world.alice.id, f"{number}", NOW + number) for number in range(8)]
+        ids = [each.id for each in said]
+        assert await world.store.said_since(0) == ids[::-1]
+        assert await world.store.said_since(NOW + 5) == ids[:4:-1]
+        assert await world.store.said_since(NOW + 9) == []
+        monkeypatch.setattr(store, "NEWEST", 5)
+        assert await world.store.said_since(0) == ids[:1:-1]
+        assert await world.store.those_said(ids[2:4]) == {ids[2]: said[2], ids[3]: said[3]}
+        assert await world.store.those_said([ids[-1] + 1]) == {}
+
+
+@in_reactor
+async def test_several_profiles(database_url: str) -> None:
+    """They are what each is by itself; who is not there is left out."""
+    async with house(database_url) as world:
+        await world.store.change_profile(world.bob.id, ChangeProfile(status="busy"))
+        found = await world.store.profiles([world.bob.id, NOBODY, world.alice.id])
+        assert found == {user.id: await world.store.profile(user.id) for user in (world.bob, world.alice)}
+        assert await world.store.profiles([NOBODY]) == {}
 
 
 @in_reactor

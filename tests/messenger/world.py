@@ -159,6 +159,7 @@ class Messenger:
                 store=self.store,
                 audience=RoomAudience(sent),
                 clock=self.clock,
+                time=IN_UNIT[time_unit],
             ),
             office=PostOffice(store=self.store, bus=self.bus, clock=self.clock, mailbox_days=7, window=window),
             avatars=self.avatars,

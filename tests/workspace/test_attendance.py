@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,7 +13,7 @@ from realtime.cluster.errors import ClusterUnavailable
 from realtime.web.api import Refused
 from realtime.workspace.hub import Moved
 from realtime.workspace.membership import Places
-from realtime.workspace.messages import ChannelModel
+from realtime.workspace.messages import ChannelModel, SendMessage
 from tests.workspace.world import Client, World
 
 NAMES = ("alice", "bob", "carol")
@@ -171,13 +172,14 @@ class MovedTests(AttendanceTestCase):
         self.assertTrue(self.hears(bob, secret, alice))
 
     def test_away(self) -> None:
-        """Where it can't be looked up one stays where one was told to be."""
+        """While it can't be looked up one stays where one was told to be, and no longer."""
         bob, secret = self.world.enter("bob"), self.create("alice")
         self.world.database.away = True
         self.world.hub.move(self.users["bob"].id, Moved(joins=(f"channel.{secret.id}",)))
+        self.world.clock.pump([1] * 5)
         self.assertIn(f"channel.{secret.id}", bob.session.rooms)
         self.world.database.away = False
-        self.world.hub.move(self.users["bob"].id, Moved())
+        self.world.clock.advance(1)
         self.assertNotIn(f"channel.{secret.id}", bob.session.rooms)
 
     def test_a_fault_of_ours(self) -> None:
@@ -217,7 +219,7 @@ class MovedTests(AttendanceTestCase):
         carried.callback([])
         self.create("alice", is_private=False)
         events = [event for event, _ in bob.got()]
-        self.assertEqual((events[0], events[-1]), ("auth-success", "channel-created"))
+        self.assertEqual(events, ["auth-success", "channel-created", "online-status-updated"])
 
     def test_out_of_reach(self) -> None:
         """While other processes are out of reach one can be there, but can't say how one looks."""
@@ -226,7 +228,7 @@ class MovedTests(AttendanceTestCase):
             raise ClusterUnavailable
 
         bob = self.world.enter("bob")
-        self.patch(self.world.presence, "enter", away)
+        patch = self.patch(self.world.presence, "enter", away)
         alice = self.world.connect()
         alice.send("auth", data="alice", acknowledge=True)
         self.assertEqual([event for event, _ in alice.got()], ["auth-success"])
@@ -234,6 +236,43 @@ class MovedTests(AttendanceTestCase):
         self.assertEqual(alice.one("socket-api-error")["message"], "Temporarily unavailable")
         alice.send("channel-create", name="general")
         self.assertEqual(bob.one("channel-created")["name"], "general")
+        patch.restore()
+        self.world.clock.advance(2)
+        self.assertEqual(bob.one("online-status-updated")["onlineStatus"], "idle")
+
+    def test_taken_in_where_it_is(self) -> None:
+        """Who is in the room already hears of what is told there by the room alone."""
+        bob, secret = self.world.enter("bob"), self.create("alice")
+        self.take_in(secret, "bob")
+        bob.got()
+        self.world.hub.take_in(self.users["bob"].id, f"channel.{secret.id}", "user-joined", {"n": 1})
+        self.assertEqual(bob.got(), [("user-joined", {"n": 1})])
+
+    def test_taken_in_where_nobody_was(self) -> None:
+        """What is told to a room before that gets here is heard late; and who comes hears of itself, once."""
+        bob, secret = self.world.enter("bob"), self.create("alice")
+        active: Deferred[None] = Deferred()
+        subscribe = self.world.bus.subscribe
+
+        def later(topic: Any, listener: Any, gap: Any = None) -> Any:
+            deaf = subscribe(topic, lambda _: None, gap)
+            return SimpleNamespace(active=active, cancel=deaf.cancel)
+
+        patch = self.patch(self.world.bus, "subscribe", later)
+        self.take_in(secret, "bob")
+        patch.restore()
+        self.assertEqual([event for event, _ in bob.got()], ["channel-created", "user-joined"])
+        said = self.successResultOf(
+            self.world.parts.channels.say(
+                self.users["alice"], SendMessage(secret.id, "hello"), int(self.world.clock.seconds() * 1000)
+            )
+        )
+        assert said is not None
+        self.world.hub.say(said)
+        self.assertEqual(bob.got(), [])
+        active.callback(None)
+        self.world.clock.advance(0.1)
+        self.assertEqual(bob.one("message-created")["text"], "hello")
 
 
 class ClosedTests(AttendanceTestCase):
@@ -249,7 +288,9 @@ class ClosedTests(AttendanceTestCase):
         bob.got()
         self.do(administration.invite(self.admin, "default", self.users["alice"].id))
         joined = {"user": {"id": str(self.users["alice"].id), "name": "alice"}, "workspaceId": "default"}
-        self.assertEqual([client.one("user-joined") for client in (alice, bob)], [joined, joined])
+        looks = {"userId": str(self.users["alice"].id), "onlineStatus": "online"}
+        for client in (alice, bob):
+            self.assertEqual(client.got(), [("user-joined", joined), ("online-status-updated", looks)])
         self.do(administration.invite(self.admin, "default", self.users["alice"].id))
         self.assertEqual([client.got() for client in (alice, bob)], [[], []])
         alice.send("online-status", onlineStatus="idle")

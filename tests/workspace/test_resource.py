@@ -190,7 +190,9 @@ class WorkspaceTests(ResourceTestCase):
         self.assert_refused(403, "alice", "PUT", f"{ROOT}/team/members/{self.alice.id}")
         self.assertEqual(self.call("admin", "PUT", f"{ROOT}/team/members/{self.alice.id}").status, 204)
         joined = {"user": {"id": str(self.alice.id), "name": "alice"}, "workspaceId": "team"}
-        self.assertEqual((alice.one("user-joined"), bob.got()), (joined, []))
+        looks = {"userId": str(self.alice.id), "onlineStatus": "online"}
+        self.assertEqual(alice.got(), [("user-joined", joined), ("online-status-updated", looks)])
+        self.assertEqual(bob.got(), [])
         channel = self.create("alice", "general", workspace=f"{ROOT}/team")
         self.assertEqual((alice.one("channel-created")["workspace_id"], bob.got()), ("team", []))
         bob.send("message-send", channelId=channel, text="hello")

@@ -6,6 +6,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
@@ -105,6 +106,24 @@ async def test_messages(database_url: str) -> None:
         assert [each.text for each in found] == [FULL, "x", "x", "x", "x"]
         for nowhere in ("999", "x", 2**40):
             assert await world.channels.say(world.bob, SendMessage(nowhere, "x"), NOW) is None
+
+
+@in_reactor
+async def test_missed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which messages there are since a time, the newest of very many; and they themselves, and where."""
+    monkeypatch.setattr(store, "_PAGE", 3)
+    async with team(database_url) as world:
+        channel, secret = await world.channel(), await world.channel(is_private=True)
+        said = [await world.say(world.alice, where, f"{n}") for n in range(4) for where in (channel, secret)]
+        ids = [int(each.message.id) for each in said]
+        assert await world.channels.said_since(NOW) == ids[::-1]
+        assert await world.channels.said_since(NOW + 1) == []
+        monkeypatch.setattr(store, "NEWEST", 5)
+        assert await world.channels.said_since(0) == ids[:1:-1]
+        assert await world.channels.those_said(ids[:2]) == {
+            each: replace(told, is_new=False) for each, told in zip(ids[:2], said, strict=False)
+        }
+        assert await world.channels.those_said([ids[-1] + 1]) == {}
 
 
 @in_reactor

@@ -111,7 +111,14 @@ class World:
         self.accounts = AccountStore(database)
         membership = Membership(database, is_open=is_open)
         channels = ChannelStore(database, membership)
-        self.hub = Hub(bus=self.bus, audience=self, clock=self.clock, linger=linger)
+        self.hub = Hub(
+            bus=self.bus,
+            presence=self.presence,
+            messages=channels,
+            audience=self,
+            clock=self.clock,
+            linger=linger,
+        )
         self.administration = Administration(
             membership=membership,
             channels=channels,
