@@ -17,6 +17,7 @@ from realtime.cluster.redis_leases import RedisLeases
 from realtime.cluster.redis_presence import RedisPresence
 from realtime.cluster.redis_process import RedisProcess
 from realtime.cluster.redis_scripts import Names
+from realtime.cluster.redis_tickets import RedisTickets
 
 PREFIX = "realtime"
 
@@ -53,6 +54,7 @@ class RedisCluster:
         self.bus = RedisBus(names, self._channels, self._process)
         self.presence = RedisPresence(names, self._channels, self._process)
         self.leases = RedisLeases(self._process)
+        self.tickets = RedisTickets(names, self._channels, self._process)
 
     def when_freed(self, begins: str, freed: Freed) -> None:
         """See :meth:`Cluster.when_freed`."""

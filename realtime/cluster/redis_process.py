@@ -25,6 +25,7 @@ from realtime.cluster.redis_address import RedisAddress
 from realtime.cluster.redis_connection import Lost, RedisConnection
 from realtime.cluster.redis_operations import Arguments, Operation, Operations
 from realtime.cluster.redis_scripts import BURY, HEARTBEAT, JOIN, PROCESS_LENGTH, SCRIPTS, Names, Script
+from realtime.cluster.redis_ticket_scripts import TICKET_SCRIPTS
 
 HEARTBEAT_SECONDS: Final = 2.0
 LIFE_SECONDS: Final = 7.0
@@ -160,7 +161,8 @@ class RedisProcess:
         return CommandProtocol(lost, lambda channel: self._missed([channel]), self._on_ready)
 
     async def _load(self, protocol: Any) -> None:
-        loading = [protocol.execute_command(b"SCRIPT", b"LOAD", script.text) for script in SCRIPTS]
+        scripts = (*SCRIPTS, *TICKET_SCRIPTS)
+        loading = [protocol.execute_command(b"SCRIPT", b"LOAD", script.text) for script in scripts]
         for succeeded, result in await DeferredList(loading, consumeErrors=True):
             if not succeeded:
                 result.raiseException()

@@ -11,9 +11,16 @@ begin with the same prefix and have the same hash tag, so that they would lie to
     realtime:{0}:leases               hash: name -> process and holder
     realtime:{0}:taken:PROCESS        set: the names of the leases it has taken
     realtime:{0}:held:HOLDER          set: the names of the leases one has
+    realtime:{0}:tickets              hash: ticket -> process, address, user, score, since, whom it met lately
+    realtime:{0}:contents             hash: ticket -> what a partner is told of it
+    realtime:{0}:outcomes             hash: ticket -> what became of it, until its process has seen that
+    realtime:{0}:tickets:PROCESS      set: the tickets it has entered, in either hash
+    realtime:{0}:met:USER             sorted set: user -> when they met (µs)
 
     realtime:{0}:presence:GROUP       channel: the changes of a group: number, member, whether it came
     realtime:{0}:topic:TOPIC          channel: a topic of the bus
+    realtime:{0}:waiting              channel: tickets as they come, and the names of those that go
+    realtime:{0}:outcome:ADDRESS      channel: the outcomes of an address's tickets
     realtime:{0}:everybody            channel: all processes hear it
 
 The number in the tag is that of the database: channels have none of their own. Redis 5 or newer: scripts look
@@ -46,6 +53,7 @@ class Names:
     def __init__(self, prefix: str, database: int) -> None:
         self.root = f"{prefix}:{{{database}}}:".encode()
         self.everybody = self.root + b"everybody"
+        self.waiting = self.root + b"waiting"
         self._topic = self.root + b"topic:"
         self._presence = self.root + b"presence:"
 
@@ -56,6 +64,10 @@ class Names:
     def presence(self, group: str) -> bytes:
         """Return the channel of a group's changes."""
         return self._presence + group.encode()
+
+    def outcomes(self, address: str) -> bytes:
+        """Return the channel of an address's outcomes."""
+        return self.root + b"outcome:" + address.encode()
 
 
 _COMMON: Final = f"""
@@ -109,6 +121,16 @@ local function give(name, process, holder)
     redis.call('SADD', taken(process), name)
     redis.call('SADD', held(holder), name)
 end
+
+local tickets, contents, outcomes = root .. 'tickets', root .. 'contents', root .. 'outcomes'
+local function entered(process) return root .. 'tickets:' .. process end
+
+local function withdraw(id)
+    redis.call('HDEL', outcomes, id)
+    if redis.call('HDEL', tickets, id) == 0 then return end
+    redis.call('HDEL', contents, id)
+    redis.call('PUBLISH', root .. 'waiting', cmsgpack.pack({{id}}))
+end
 """
 
 _OPERATION: Final = f"""
@@ -144,20 +166,22 @@ class Script:
         object.__setattr__(self, "digest", digest.encode())
 
 
-def _reading(text: str) -> Script:
+def reading(text: str) -> Script:
+    """Return a script that changes nothing that has to be done once."""
     return Script(_COMMON + text)
 
 
-def _operation(text: str) -> Script:
+def operation(text: str) -> Script:
+    """Return a script that is carried out once for each number of a process, while that lives."""
     return Script(_COMMON + _OPERATION + text + _ANSWER)
 
 
-JOIN: Final = _reading("""
+JOIN: Final = reading("""
 redis.call('ZADD', processes, now() + ARGV[2], ARGV[1])
 """)
 """Process, milliseconds to live: be a member."""
 
-HEARTBEAT: Final = _reading("""
+HEARTBEAT: Final = reading("""
 local process = ARGV[1]
 local until_when = redis.call('ZSCORE', processes, process)
 if not until_when or tonumber(until_when) == 0 then return redis.error_reply('NOLONGER a member') end
@@ -168,7 +192,7 @@ return redis.call('ZRANGEBYSCORE', processes, 0, moment, 'LIMIT', 0, 16)
 """Process, milliseconds to live: live on; returns processes that have not. One that comes late but before
 anybody has found it dead is forgiven: nothing of what it had was touched."""
 
-BURY: Final = _reading(f"""
+BURY: Final = reading(f"""
 local process = ARGV[1]
 local until_when = redis.call('ZSCORE', processes, process)
 if not until_when then return {{0}} end
@@ -190,7 +214,9 @@ for _, name in ipairs(names) do
         table.insert(freed, holder)
     end
 end
-if #gone < {CHUNK} and #names < {CHUNK} then
+local left = redis.call('SPOP', entered(process), {CHUNK})
+for _, id in ipairs(left) do withdraw(id) end
+if #gone < {CHUNK} and #names < {CHUNK} and #left < {CHUNK} then
     redis.call('ZREM', processes, process)
     redis.call('DEL', answers(process))
     freed[1] = 0
@@ -200,36 +226,36 @@ return freed
 """Process, 1 to bury it alive: take back some of what it had; returns 1 if there is more, and then the names
 and holders of leases that became free. Many may call it at once: each thing is taken back by one of them."""
 
-ENTER: Final = _operation("""
+ENTER: Final = operation("""
 return enter(process, ARGV[3], ARGV[4])
 """)
 """Group, member: returns 1 if it is the first anywhere."""
 
-ENTER_AGAIN: Final = _operation("""
+ENTER_AGAIN: Final = operation("""
 for index = 3, #ARGV, 2 do enter(process, ARGV[index], ARGV[index + 1]) end
 return 0
 """)
 """Group, member, group, member…: enter them all."""
 
-LEAVE: Final = _operation("""
+LEAVE: Final = operation("""
 local group, member = ARGV[3], ARGV[4]
 if redis.call('SREM', members(process), #group .. ':' .. group .. member) == 0 then return 0 end
 return uncount(group, member)
 """)
 """Group, member: returns 1 if it was the last anywhere."""
 
-MEMBERS: Final = _reading("return redis.call('HKEYS', in_group(ARGV[1]))")
+MEMBERS: Final = reading("return redis.call('HKEYS', in_group(ARGV[1]))")
 """Group: returns its members."""
 
-IS_PRESENT: Final = _reading("return redis.call('HEXISTS', in_group(ARGV[1]), ARGV[2])")
+IS_PRESENT: Final = reading("return redis.call('HEXISTS', in_group(ARGV[1]), ARGV[2])")
 """Group, member: returns 1 if it is present."""
 
-SNAPSHOT: Final = _reading("""
+SNAPSHOT: Final = reading("""
 return {tonumber(redis.call('GET', root .. 'changes') or 0), redis.call('HKEYS', in_group(ARGV[1]))}
 """)
 """Group: returns the number of the last change that it shows, and its members."""
 
-TAKE: Final = _operation("""
+TAKE: Final = operation("""
 local name, holder = ARGV[3], ARGV[4]
 local owner, before = has(name)
 if owner then free(name, owner, before) end
@@ -238,7 +264,7 @@ return before or 0
 """)
 """Name, holder: returns who had it, or 0."""
 
-CLAIM: Final = _operation("""
+CLAIM: Final = operation("""
 local name, holder = ARGV[3], ARGV[4]
 local owner, before = has(name)
 if owner and before ~= holder and not (ARGV[5] and before == ARGV[5]) then return before end
@@ -249,7 +275,7 @@ return holder
 """Name, holder, and perhaps instead of whom: returns who has it then. Who has it already has it by this
 process."""
 
-RELEASE: Final = _operation("""
+RELEASE: Final = operation("""
 local owner, holder = has(ARGV[3])
 if holder ~= ARGV[4] then return 0 end
 free(ARGV[3], owner, holder)
@@ -257,7 +283,7 @@ return 1
 """)
 """Name, holder: returns 1 if it had it."""
 
-RELEASE_SOME: Final = _operation(f"""
+RELEASE_SOME: Final = operation(f"""
 local names = redis.call('SRANDMEMBER', held(ARGV[3]), {CHUNK})
 for _, name in ipairs(names) do
     local owner = has(name)
@@ -267,13 +293,13 @@ return names
 """)
 """Holder: frees some of what it has; returns their names."""
 
-HOLDER: Final = _reading("""
+HOLDER: Final = reading("""
 local owner, holder = has(ARGV[1])
 return holder or 0
 """)
 """Name: returns who has it, or 0."""
 
-HOLDERS: Final = _reading("""
+HOLDERS: Final = reading("""
 local found = {}
 for index, name in ipairs(ARGV) do
     local owner, holder = has(name)
@@ -284,4 +310,4 @@ return found
 """Names: returns for each who has it, or 0."""
 
 SCRIPTS: Final = tuple(each for each in list(globals().values()) if isinstance(each, Script))
-"""All of them, to be loaded."""
+"""All of this module, to be loaded; those of tickets are in `redis_ticket_scripts`."""

@@ -70,6 +70,16 @@ class Participant(Protocol):
         """It is over: send the error, if there is one, and close."""
 
 
+class Engagement(Protocol):
+    """A conversation, wherever it is held, for one of the two."""
+
+    def receive(self, participant: Participant, message: ClientMessage | Malformed) -> None:
+        """One of the two sent something."""
+
+    def leave(self, participant: Participant) -> None:
+        """One of the two is gone."""
+
+
 class Phase(Enum):
     """Where a conversation stands."""
 
@@ -185,13 +195,13 @@ class Conversation:
             self.leave(participant)
             participant.finish(error)
 
-    def leave(self, participant: Participant) -> None:
-        """One of the two is gone."""
+    def leave(self, participant: Participant, error: Error = messages.PARTNER_LEFT) -> None:
+        """One of the two is gone, which is an error for the other if there is nothing left for it to do."""
         side = self._side_of(participant)
         side.gone = True
         answered = self._phase is Phase.ANSWERING and side.answers is not None
         if not answered and self._phase not in (Phase.SAVING, Phase.OVER):
-            self._end(messages.PARTNER_LEFT)
+            self._end(error)
 
     # -- what is sent --------------------------------------------------------------------------
 

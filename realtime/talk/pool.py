@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Protocol
+from uuid import uuid4
 
 from msgspec import Struct
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from realtime.talk.matching import Matcher, Ticket, TicketId
+from realtime.talk.matching import Matcher, Outcome, Ticket, TicketId
 from realtime.talk.messages import Question
 
-_MOST_PARTNERS: Final = 8
+MOST_PARTNERS: Final = 8
 """Of one user that are remembered: matching looks past each of them."""
 
 
@@ -32,25 +33,29 @@ class Seeker(Struct, frozen=True):
     questions: tuple[Question, ...]
 
 
-Paired = Callable[[Seeker, Seeker], None]
+Paired = Callable[[str, Seeker, Seeker], None]
+"""Called with what the pair is called, and the two; the first has waited longer."""
+
 Unmatched = Callable[[Seeker], None]
 
 
 class Pool(Protocol):
     """Finds partners for seekers, whichever process they have entered it in.
 
-    - Who enters leaves in exactly one way: as one of a pair, unmatched when its time is up, or because
-      it is taken back.
-    - A pair is told to one process alone, that of the seeker who waited longer; who is unmatched is told
-      to the process where it entered. Either may be told before ``enter`` returns.
+    - Who enters leaves in exactly one way: as one of a pair, unmatched when its time is up, as the pool is not
+      available, or because it is taken back.
+    - A pair is told to the process of each of the two, once if that is the same; the rest to the process that
+      entered it. Any of that may be told before ``enter`` returns.
+    - With several processes a pair may be told of which one was taken back at that moment: the other is to
+      enter again.
     - A user is never paired with itself, nor, while its time is not up, with one of its last partners.
     """
 
-    def listen(self, paired: Paired, unmatched: Unmatched) -> None:
-        """Tell these two from now on. To be called once, before anybody enters."""
+    def listen(self, paired: Paired, unmatched: Unmatched, unavailable: Unmatched) -> None:
+        """Tell these from now on. To be called once, before anybody enters."""
 
-    def enter(self, seeker: Seeker) -> None:
-        """Look for a partner from now on."""
+    def enter(self, seeker: Seeker, waited: float = 0.0) -> None:
+        """Look for a partner from now on, as if that had begun so many seconds ago."""
 
     def leave(self, seeker_id: str) -> None:
         """Look no longer. Does nothing if the seeker is not here (any more)."""
@@ -59,37 +64,81 @@ class Pool(Protocol):
         """Remember that these two have just been together; a pair is remembered without this."""
 
 
+class Timetable:
+    """A matcher, and the one timer that it needs: for the next moment at which something happens."""
+
+    def __init__(
+        self, matcher: Matcher, clock: IReactorTime, happened: Callable[[list[Outcome]], None]
+    ) -> None:
+        self.matcher = matcher
+        self._clock = clock
+        self._happened = happened
+        self._moment: float | None = None
+        self._call: IDelayedCall | None = None
+
+    def match(self) -> None:
+        """Do what is due."""
+        self._match(self._clock.seconds())
+
+    def schedule(self) -> None:
+        """Come back when something is due next."""
+        moment = self.matcher.next_moment()
+        if moment == self._moment:
+            return
+        self.stop()
+        self._moment = moment
+        if moment is not None:
+            self._call = self._clock.callLater(max(0.0, moment - self._clock.seconds()), self._act, moment)
+
+    def stop(self) -> None:
+        """Do nothing any more, until `schedule` or `match` is called."""
+        self._moment = None
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _match(self, now: float) -> None:
+        outcomes = self.matcher.match(now)
+        self.schedule()
+        self._happened(outcomes)
+
+    def _act(self, moment: float) -> None:
+        self._call = None
+        self._moment = None
+        # The clock may be a rounding short of the moment; the moment itself is never too early.
+        self._match(max(moment, self._clock.seconds()))
+
+
 class MemoryPool:
-    """The pool of a single process. It keeps one timer, for the next moment at which something happens."""
+    """The pool of a single process."""
 
     def __init__(self, matcher: Matcher, *, clock: IReactorTime, rematch_after: float) -> None:
         self._matcher = matcher
+        self._timetable = Timetable(matcher, clock, self._happened)
         self._clock = clock
         self._partners = LastPartners(rematch_after)
         self._seekers: dict[TicketId, Seeker] = {}
         self._paired: Paired
         self._unmatched: Unmatched
-        self._moment: float | None = None
-        self._call: IDelayedCall | None = None
 
-    def listen(self, paired: Paired, unmatched: Unmatched) -> None:
-        """See :meth:`Pool.listen`."""
+    def listen(self, paired: Paired, unmatched: Unmatched, unavailable: Unmatched) -> None:
+        """See :meth:`Pool.listen`. It is always available."""
         self._paired = paired
         self._unmatched = unmatched
 
-    def enter(self, seeker: Seeker) -> None:
+    def enter(self, seeker: Seeker, waited: float = 0.0) -> None:
         """See :meth:`Pool.enter`."""
         now = self._clock.seconds()
         recent = self._partners.of(seeker.user_id, now)
         self._seekers[seeker.id] = seeker
-        self._matcher.insert(Ticket(seeker.id, seeker.user_id, seeker.score, now, recent))
-        self._match(now)
+        self._matcher.insert(Ticket(seeker.id, seeker.user_id, seeker.score, now - waited, recent))
+        self._timetable.match()
 
     def leave(self, seeker_id: str) -> None:
         """See :meth:`Pool.leave`."""
         if self._seekers.pop(seeker_id, None) is not None:
             self._matcher.leave(seeker_id)
-            self._schedule()
+            self._timetable.schedule()
 
     def parted(self, user_id: int, other_id: int) -> None:
         """See :meth:`Pool.parted`."""
@@ -99,35 +148,17 @@ class MemoryPool:
         """Return how many are waiting."""
         return len(self._seekers)
 
-    def _match(self, now: float) -> None:
-        outcomes = [
-            tuple(self._seekers.pop(ticket.id) for ticket in outcome) for outcome in self._matcher.match(now)
-        ]
-        self._schedule()
-        for outcome in outcomes:
-            match outcome:
+    def _happened(self, outcomes: list[Outcome]) -> None:
+        now = self._clock.seconds()
+        # Nobody is told before all of them are out: who is told may take others back.
+        told = [tuple(self._seekers.pop(ticket.id) for ticket in outcome) for outcome in outcomes]
+        for each in told:
+            match each:
                 case (first, second):
                     self._partners.add(first.user_id, second.user_id, now)
-                    self._paired(first, second)
+                    self._paired(str(uuid4()), first, second)
                 case (alone,):
                     self._unmatched(alone)
-
-    def _schedule(self) -> None:
-        moment = self._matcher.next_moment()
-        if moment == self._moment:
-            return
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
-        self._moment = moment
-        if moment is not None:
-            self._call = self._clock.callLater(max(0.0, moment - self._clock.seconds()), self._act, moment)
-
-    def _act(self, moment: float) -> None:
-        self._call = None
-        self._moment = None
-        # The clock may be a rounding short of the moment; the moment itself is never too early.
-        self._match(max(moment, self._clock.seconds()))
 
 
 class LastPartners:
@@ -151,7 +182,7 @@ class LastPartners:
             self._moments[user, partner] = now
             partners = self._partners.setdefault(user, {})
             partners[partner] = None
-            if len(partners) > _MOST_PARTNERS:
+            if len(partners) > MOST_PARTNERS:
                 self._remove(user, next(iter(partners)))
 
     def of(self, user: int, now: float) -> frozenset[int]:

@@ -32,7 +32,7 @@ from realtime.holding import Held
 from realtime.limiting import FaultCounter
 from realtime.storage.errors import StorageUnavailable
 from realtime.talk import messages
-from realtime.talk.conversation import Conversation
+from realtime.talk.conversation import Engagement
 from realtime.talk.lobby import Arrived, Lobby
 from realtime.talk.messages import ClientMessage, Error, Find, Malformed, ServerMessage
 from realtime.talk.pool import Seeker
@@ -94,7 +94,7 @@ class Session:
         self._arrived: Arrived | None = None
         self._user: User
         self._ticket: str
-        self._conversation: Conversation
+        self._conversation: Engagement
 
     # -- events --------------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ class Session:
 
     # -- what the lobby and the conversation make of it ----------------------------------------
 
-    def join(self, conversation: Conversation) -> None:
+    def join(self, conversation: Engagement) -> None:
         """Take part in a conversation."""
         self._enter(State.TALKING)
         self._conversation = conversation
@@ -162,11 +162,14 @@ class Session:
         self._user = identity.user
         self._subscription = self._lobby.follow(self._user.id, self._heard, self._announce)
         await self._subscription.active
+        if self._is_over():
+            return
+        self._arrived = self._lobby.arrival()
+        self._announce()
+        # An older connection has given way by now, and does not count any more.
         if self._is_over() or not self._peer.identify(self._user.id):
             return
         self._enter(State.IDLE)
-        self._arrived = self._lobby.arrival()
-        self._announce()
         held, self._held = self._held, None
         if held is not None:
             for message in held.take():

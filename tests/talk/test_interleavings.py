@@ -36,13 +36,17 @@ COURSES = [
 """What a client may hear, from the first event to the close code, as regular expressions."""
 
 
+CUT_OFF = [course + "unavailable 1013 " for course in (MATCH, START)]
+"""What else it may hear if its process is cut off from the other."""
+
+
 def expression(courses: list[str]) -> re.Pattern[str]:
     """An expression for any of these courses."""
     return re.compile("|".join(courses).replace("WRONG", "(bad-request|not-allowed)"))
 
 
-WHOLE = expression(COURSES)
-LOST = expression([re.sub(r"\d{4} $", "", course) for course in COURSES])
+WHOLE = expression(COURSES + CUT_OFF)
+LOST = expression([re.sub(r"\d{4} $", "", course) for course in COURSES + CUT_OFF])
 """The same for a client that was lost, perhaps while it was told of the end."""
 
 ACTIONS = [
@@ -55,8 +59,10 @@ ACTIONS = [
 class Script:
     """Carries out a script, and knows what everybody has said."""
 
+    processes = 1
+
     def __init__(self) -> None:
-        self.world = World()
+        self.world = World(processes=self.processes)
         for number, name in enumerate(USERS, 1):
             self.world.tokens.users[name] = User(number, name, False)
         self.peers: list[RecordingPeer] = []
@@ -71,6 +77,7 @@ class Script:
             getattr(self, action)(number)
             self.check()
         self.answer_tokens(0)
+        self.world.network.heal()
         self.world.store.held = False
         for seconds in (0.0, FIND, CONFIRM, TALK, ANSWER, 0.0):
             self.world.store.answer()
@@ -197,6 +204,14 @@ class Script:
         self.world.tokens.held = False
         self.world.tokens.answer()
 
+    def cut(self, number: int) -> None:
+        """A process does not reach the others."""
+        self.world.network.cut(self.world.network.nodes[number % self.processes])
+
+    def heal(self, number: int) -> None:
+        """All reach each other again, some having missed something."""
+        self.world.network.heal()
+
     # -- what holds
 
     def check(self) -> None:
@@ -245,17 +260,34 @@ class Script:
         assert all(outcomes) or self.was_away, "a talk that is over says how it ended"
 
 
-steps = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 20)), max_size=80)
+class ApartScript(Script):
+    """The same in two processes, which may lose sight of each other."""
+
+    processes = 2
+
+
+def steps(actions: list[str]) -> st.SearchStrategy[list[tuple[str, int]]]:
+    """Scripts of some actions."""
+    return st.lists(st.tuples(st.sampled_from(actions), st.integers(0, 20)), max_size=80)
 
 
 class InterleavingTests(SynchronousTestCase):
     """Whatever happens, in whatever order."""
 
     @settings(max_examples=400, deadline=None)
-    @given(steps)
+    @given(steps(ACTIONS))
     def test_any_script(self, script: list[tuple[str, int]]) -> None:
         """Everybody comes to one end, in order, and nothing is left."""
         play = Script()
+        play.run(script)
+        play.check_end()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    @settings(max_examples=150, deadline=None)
+    @given(steps([*ACTIONS, "cut", "heal", "heal"]))
+    def test_any_script_of_two_processes(self, script: list[tuple[str, int]]) -> None:
+        """The same holds, whatever the two processes hear of each other."""
+        play = ApartScript()
         play.run(script)
         play.check_end()
         self.assertEqual(self.flushLoggedErrors(), [])

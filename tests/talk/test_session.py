@@ -9,12 +9,13 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from realtime.accounts.errors import IssuerUnavailable, TokenExpired
-from realtime.accounts.store import AccountStore
+from realtime.accounts.store import AccountStore, User
 from realtime.closing import CloseCode
 from realtime.storage.errors import StorageUnavailable
 from realtime.talk.lobby import Arrived
 from realtime.talk.messages import Answer, Question
 from realtime.talk.store import LATEST, Seat, TalkStore
+from realtime.websocket.admission import Admission
 from tests.databases import SynchronousDatabase
 from tests.logged import Logged
 from tests.talk.world import ANSWER, ANSWERS, CONFIRM, FIND, QUESTIONS, START, TALK, RecordingPeer, World
@@ -23,9 +24,11 @@ from tests.talk.world import ANSWER, ANSWERS, CONFIRM, FIND, QUESTIONS, START, T
 class SessionTestCase(SynchronousTestCase):
     """A world, of which nothing may be left over at the end of a test."""
 
+    processes = 1
+
     def setUp(self) -> None:
         """Make it."""
-        self.world = World()
+        self.world = World(processes=self.processes)
         self.peers: list[RecordingPeer] = []
 
     def tearDown(self) -> None:
@@ -80,13 +83,17 @@ class AuthenticationTests(SessionTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_one_connection_too_many(self) -> None:
-        """It is closed with 4429, and replaces nobody."""
-        older = self.connect("alice")
-        self.world.tokens.held = True
-        newer = self.connect("alice")
-        newer.full = True
-        self.world.tokens.answer()
-        self.assert_scripts((newer, ["4429"]), (older, []))
+        """It is closed with 4429."""
+        self.world.admission = Admission(per_user=1)
+        self.world.tokens.users["alice"] = User(1, "alice", False)
+        self.assertTrue(self.world.admission.identify(1))  # of another protocol
+        self.assert_scripts((self.connect("alice"), ["4429"]))
+
+    def test_one_connection_each(self) -> None:
+        """Who may have one connection only replaces it: the older does not count any more."""
+        self.world.admission = Admission(per_user=1)
+        older, newer = self.connect("alice"), self.connect("alice")
+        self.assert_scripts((older, ["replaced", "4409"]), (newer, []))
 
     def test_lost_while_the_token_is_checked(self) -> None:
         """Nothing is left behind, and nobody is replaced."""
@@ -97,7 +104,7 @@ class AuthenticationTests(SessionTestCase):
         newer.break_off()
         self.world.tokens.answer()
         self.assert_scripts((newer, []), (older, []))
-        self.assertEqual(len(self.world.bus), 1)
+        self.assertEqual(len(self.world.bus), 1 + 1)  # the older's, and the lobby's own
 
     def test_lost_while_the_topic_is_taken(self) -> None:
         """A subscription that takes its time is cancelled as well."""
@@ -112,7 +119,7 @@ class AuthenticationTests(SessionTestCase):
         self.patch(self.world.bus, "subscribe", slowly)
         peer = self.connect("alice")
         peer.break_off()
-        self.assertEqual(len(self.world.bus), 0)
+        self.assertEqual(len(self.world.bus), 0 + 1)
         active.callback(None)
         self.assertEqual(self.world.left_over(), {})
 

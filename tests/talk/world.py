@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -14,16 +15,18 @@ from realtime.accounts.authentication import Identity
 from realtime.accounts.errors import TokenInvalid
 from realtime.accounts.store import User
 from realtime.closing import CloseCode
-from realtime.cluster.bus import MemoryBus
+from realtime.cluster.bus import MemoryBus, Message, Subscription, Topic
 from realtime.storage.errors import StorageUnavailable
 from realtime.talk import messages
 from realtime.talk.conversation import Timeouts
+from realtime.talk.forwarding import Forwarding
 from realtime.talk.lobby import Lobby
 from realtime.talk.matching import Matcher
 from realtime.talk.messages import ServerMessage
-from realtime.talk.pool import MemoryPool
+from realtime.talk.pool import MemoryPool, Paired, Pool, Seeker, Unmatched
 from realtime.talk.session import Session
 from realtime.talk.store import Talk, TalkStore
+from realtime.websocket.admission import Admission
 
 START = 1_790_000_000.0
 FIND, CONFIRM, TALK, ANSWER = 60.0, 15.0, 180.0, 60.0
@@ -98,20 +101,151 @@ class Tokens:
         return Identity(self.users[token], None)
 
 
+class Node(MemoryBus):
+    """The bus, seen from one of several processes. While it is cut off, it carries nothing to or from others.
+
+    Attributes:
+        loses: so many of the next messages to others are lost.
+        published: how many there were.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.is_connected = True
+        self.loses = 0
+        self.published = 0
+        self._network = network
+        self._gaps: list[tuple[Any, Callable[[], None]]] = []
+
+    def publish(self, topic: Topic[Message], message: Message) -> None:
+        """See `Bus.publish`."""
+        super().publish(topic, message)
+        self.published += 1
+        if self.loses:
+            self.loses -= 1
+            return
+        for node in self._network.nodes:
+            if node is not self and self.is_connected and node.is_connected:
+                MemoryBus.publish(node, topic, message)
+
+    def subscribe(
+        self,
+        topic: Topic[Message],
+        listener: Callable[[Message], None],
+        gap: Callable[[], None] | None = None,
+    ) -> Subscription:
+        """See `Bus.subscribe`."""
+        subscription = super().subscribe(topic, listener, gap)
+        if gap is not None:
+            self._gaps.append((subscription, gap))
+        return subscription
+
+    def is_cut_off(self) -> bool:
+        """Whether it carries nothing."""
+        return not self.is_connected
+
+    def tell_gap(self) -> None:
+        """Tell all listeners that they may have missed something."""
+        self._gaps = [each for each in self._gaps if each[0].listener is not None]
+        for _, gap in list(self._gaps):
+            gap()
+
+
+class Network:
+    """The buses of several processes."""
+
+    def __init__(self, count: int) -> None:
+        self.nodes = [Node(self) for _ in range(count)]
+
+    def cut(self, *nodes: Node) -> None:
+        """Cut these off, or all."""
+        for node in nodes or self.nodes:
+            node.is_connected = False
+
+    def heal(self) -> None:
+        """Let all hear each other again, and know of the gap."""
+        for node in self.nodes:
+            node.is_connected = True
+        for node in self.nodes:
+            node.tell_gap()
+
+
+class Desks:
+    """One pool for several processes: each enters at a desk of its own, and is told there.
+
+    Pairs are told at once, or put into ``held``.
+    """
+
+    def __init__(self, pool: MemoryPool) -> None:
+        self._pool = pool
+        self._desks: dict[str, Desk] = {}
+        self.held: list[Callable[[], None]] | None = None
+        pool.listen(self._paired, self._unmatched, self._unmatched)
+
+    def open(self, process: str) -> Pool:
+        """Open the desk of a process."""
+        desk = self._desks[process] = Desk(self._pool)
+        return desk
+
+    def _paired(self, match_id: str, first: Seeker, second: Seeker) -> None:
+        processes = dict.fromkeys(each.id.partition(".")[0] for each in (first, second))
+        tell = [partial(self._desks[process].paired, match_id, first, second) for process in processes]
+        if self.held is not None:
+            self.held += tell
+        else:
+            for each in reversed(tell):  # Redis tells both before either can do anything
+                each()
+
+    def _unmatched(self, seeker: Seeker) -> None:
+        self._desks[seeker.id.partition(".")[0]].unmatched(seeker)
+
+
+class Desk:
+    """One of them."""
+
+    paired: Paired
+    unmatched: Unmatched
+
+    def __init__(self, pool: MemoryPool) -> None:
+        self.enter = pool.enter
+        self.leave = pool.leave
+        self.parted = pool.parted
+
+    def listen(self, paired: Paired, unmatched: Unmatched, unavailable: Unmatched) -> None:
+        """See `Pool.listen`."""
+        self.paired = paired
+        self.unmatched = unmatched
+
+
+class SteppingClock(Clock):
+    """A clock that passes no beat."""
+
+    def advance(self, amount: float) -> None:
+        """Let time pass, a second at a time."""
+        if amount >= START:
+            super().advance(amount)
+            return
+        while amount > 1.0:
+            super().advance(1.0)
+            amount -= 1.0
+        super().advance(amount)
+
+
 class RecordingPeer:
     """A connection that keeps what it is told, and drives the session as its client.
 
     ``heard`` holds the events that came, in order, each as its name and its payload.
     """
 
-    def __init__(self, number: int, world: World) -> None:
+    def __init__(self, number: int, world: World, lobby: Lobby) -> None:
         self.number = number
         self.heard: list[tuple[str, Any]] = []
         self.closed: CloseCode | None = None
         self.gone = False
-        self.full = False
         self.breaks_at: str | None = None
-        self.session = Session(self, world.lobby)
+        self.user_id: int | None = None
+        self.admission = world.admission
+        self.session = Session(self, lobby)
 
     # -- the session's peer
 
@@ -127,13 +261,15 @@ class RecordingPeer:
         """Close, which ends the session, once."""
         if self.closed is None and not self.gone:
             self.closed = code
-            self.session.end()
+            self._end()
 
     def identify(self, user_id: int) -> bool:
         """Count the connection, or refuse it."""
-        if self.full:
+        if not self.admission.identify(user_id):
             self.close(CloseCode.TOO_MANY_REQUESTS)
-        return not self.full
+            return False
+        self.user_id = user_id
+        return True
 
     # -- the client
 
@@ -163,7 +299,12 @@ class RecordingPeer:
         """Be lost."""
         if not self.is_over:
             self.gone = True
-            self.session.end()
+            self._end()
+
+    def _end(self) -> None:
+        self.session.end()
+        if self.user_id is not None:
+            self.admission.forget(self.user_id)
 
     # -- what the test asks for
 
@@ -185,32 +326,44 @@ class RecordingPeer:
 
 
 class World:
-    """A server's talk, with its clock; a recording store takes the place of none."""
+    """A server's talk, with its clock, in so many processes; a recording store takes the place of none.
 
-    def __init__(self, real_store: TalkStore | None = None) -> None:
-        self.clock = Clock()
+    Connections come to one process after the other.
+    """
+
+    def __init__(self, real_store: TalkStore | None = None, processes: int = 1) -> None:
+        self.clock = Clock() if processes == 1 else SteppingClock()
         self.clock.advance(START)
         self.store = RecordingStore()
         self.tokens = Tokens()
-        self.bus = MemoryBus()
+        self.network = Network(processes)
+        self.bus = self.network.nodes[0]
+        self.admission = Admission()
         self.pool = MemoryPool(Matcher(find_timeout=FIND), clock=self.clock, rematch_after=300)
+        self.desks = Desks(self.pool)
         authenticator: Any = self.tokens
         store: Any = real_store or self.store
-        self.lobby = Lobby(
-            authenticator=authenticator,
-            store=store,
-            bus=self.bus,
-            pool=self.pool,
-            timeouts=TIMEOUTS,
-            clock=self.clock,
-        )
+        self.lobbies = [
+            Lobby(
+                authenticator=authenticator,
+                store=store,
+                bus=node,
+                pool=self.pool if processes == 1 else self.desks.open(f"process{number}"),
+                forwarding=Forwarding(*(f"process{number}", node, self.clock), is_cut_off=node.is_cut_off),
+                timeouts=TIMEOUTS,
+                clock=self.clock,
+            )
+            for number, node in enumerate(self.network.nodes)
+        ]
+        self.lobby = self.lobbies[0]
         self._numbers: Iterator[int] = count(1)
 
     def connect(self, name: str | None) -> RecordingPeer:
         """Open a connection with a token; one that is a name is right."""
         if name is not None and name.isalpha() and name not in self.tokens.users:
             self.tokens.users[name] = User(len(self.tokens.users) + 1, name, False)
-        peer = RecordingPeer(next(self._numbers), self)
+        number = next(self._numbers)
+        peer = RecordingPeer(number, self, self.lobbies[(number - 1) % len(self.lobbies)])
         peer.session.begin(name)
         return peer
 
@@ -236,8 +389,8 @@ class World:
         left = {
             "tickets": len(self.pool),
             "delayed calls": len(self.clock.getDelayedCalls()),
-            "topics": len(self.bus),
-            "seekers and conversations": len(self.lobby),
+            "topics": sum(len(node) - 1 for node in self.network.nodes),  # but for the process's own
+            "seekers and conversations": sum(map(len, self.lobbies)),
             "saves": len(self.store.waiting),
         }
         return {kind: number for kind, number in left.items() if number}
