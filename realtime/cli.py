@@ -1,4 +1,4 @@
-"""The ``realtime`` command: accounts, tokens, migrations and settings, beside a running daemon or not."""
+"""The ``realtime`` command: accounts, tokens, migrations, settings, load tests; with or without a daemon."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
@@ -97,6 +99,25 @@ def check_config(path: str) -> None:
 def default_config() -> None:
     """Print every setting with its default and its meaning."""
     click.echo(config.render(Settings()), nl=False)
+
+
+@main.command("asyncapi")
+@click.argument("protocol", type=click.Choice(["talk", "workspace", "market", "messenger", "support"]))
+def asyncapi_document(protocol: str) -> None:
+    """Print the AsyncAPI document of PROTOCOL."""
+    from realtime.documents import yaml
+    from realtime.documents.asyncapi import asyncapi
+    from realtime.protocols.documents import DESCRIBED
+
+    click.echo(yaml.dump(asyncapi(DESCRIBED[protocol]())), nl=False)
+
+
+@main.command("openapi")
+def openapi_document() -> None:
+    """Print the OpenAPI document of the HTTP side, with all protocols."""
+    from realtime.protocols.documents import DESCRIBED, describe, openapi_of
+
+    click.echo(msgspec.json.format(msgspec.json.encode(openapi_of(describe(DESCRIBED)))))
 
 
 @main.command()
@@ -226,6 +247,52 @@ def report_resolve(context: _Context, report_id: int) -> None:
         click.echo(_in_one_line(resolved))
 
     context.run_with_database(work)
+
+
+@main.command(context_settings={"show_default": True})
+@click.argument("protocol", type=click.Choice(["talk", "workspace", "market", "messenger", "support"]))
+@click.option("--url", default="ws://127.0.0.1:8080", help="The server's address.")
+@click.option("--clients", type=click.IntRange(2), default=100, help="How many connect.")
+@click.option("--ramp", type=click.FloatRange(0), default=5.0, help="Seconds until all have.")
+@click.option("--duration", type=click.FloatRange(1), default=30.0, help="Seconds after that.")
+@click.option("--rate", type=click.FloatRange(0.1), default=100.0, help="Messages a second, of all together.")
+@click.option("--users-file", type=click.Path(exists=True), help="A users.jsonl; without it users are made.")
+@click.option("--output", type=click.Path(), default="loadtest", help="The folder for what is written.")
+@click.pass_obj
+def loadtest(context: _Context, /, users_file: str | None, output: str, **given: Any) -> None:
+    """Load a server with clients of PROTOCOL, and say how fast messages arrive."""
+    from realtime.client import ClientError
+    from realtime.loadtest import command, people
+
+    plan = command.Plan(**given)
+    folder = Path(output)
+    who = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if users_file is not None:
+            who = command.who(plan, people.read(Path(users_file)))
+    except (OSError, ValueError) as error:
+        _fail(str(error))
+
+    async def drive(who: command.People, reactor: Any) -> None:
+        try:
+            command.write(folder, plan, await command.run_and_show(plan, who, reactor))
+        except (ClientError, OSError, ValueError) as error:
+            _fail(str(error) or type(error).__name__)
+
+    async def make_and_drive(database: Database, reactor: Any) -> None:
+        from realtime import wiring
+
+        signer = wiring.token_signer(context.settings(), reactor.seconds)
+        made = await people.make(AccountStore(database), signer, plan.clients, command.admins_for(plan))
+        people.write(folder / "users.jsonl", made)
+        await drive(command.who(plan, made), reactor)
+
+    if who is None:
+        context.run_with_database(make_and_drive)
+    else:
+        there = who
+        react(lambda reactor: Deferred.fromCoroutine(drive(there, reactor)))
 
 
 def _in_one_line(each: Report) -> str:

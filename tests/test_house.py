@@ -11,6 +11,9 @@ import realtime
 ROOT = Path(realtime.__file__).parent
 SLICES = {"talk", "workspace", "market", "messenger", "support"}
 KNOWS_ALL = {"wiring.py", "protocols", "tap.py", "cli.py", "daemon.py"}
+# Clients speak with the slices' own messages; they sit above them as wiring does, and nothing below reaches up.
+ABOVE = {"client", "loadtest"}
+WHAT_CLIENTS_SHARE = {"messages", "opcodes", "codec"}
 PURE = {"messages.py", "matching.py"}
 WITHOUT_IO = {"session.py", *PURE}
 
@@ -44,18 +47,27 @@ class ImportTests(SynchronousTestCase):
         """No slice imports another, no shared room imports a slice."""
         for path, tree in modules():
             own = path.parts[0] if path.parts[0] in SLICES else None
-            if path.parts[0] in KNOWS_ALL:
+            if path.parts[0] in KNOWS_ALL | ABOVE:
                 continue
             for name in imported(tree):
                 parts = name.split(".")
                 if parts[0] == "realtime" and parts[1] in SLICES:
                     self.assertEqual(parts[1], own, f"{path} imports {name}")
 
+    def test_clients_know_what_crosses_the_wire(self) -> None:
+        """Of a slice they import its messages and their codec, and nothing that serves."""
+        for path, tree in modules():
+            if path.parts[0] in ABOVE:
+                for name in imported(tree):
+                    parts = name.split(".")
+                    if parts[0] == "realtime" and parts[1] in SLICES:
+                        self.assertIn(parts[2], WHAT_CLIENTS_SHARE, f"{path} imports {name}")
+
     def test_nothing_imports_who_knows_all(self) -> None:
         """Parts do not reach back to the place where they were built."""
-        above = {name.removesuffix(".py") for name in KNOWS_ALL}
+        above = {name.removesuffix(".py") for name in KNOWS_ALL | ABOVE}
         for path, tree in modules():
-            if path.parts[0] not in KNOWS_ALL:
+            if path.parts[0] not in KNOWS_ALL | ABOVE:
                 for name in imported(tree):
                     parts = name.split(".")
                     self.assertFalse(parts[0] == "realtime" and parts[1] in above, f"{path} imports {name}")

@@ -1,0 +1,3 @@
+"""Load tests run against the end-to-end tests' daemons."""
+
+from tests.endtoend.conftest import start_daemon as start_daemon
