@@ -2,8 +2,7 @@
 
 Every connection of a user listens to the user's topic. What is told there once goes to all of them, in one
 order, and is built once for each form that they speak. It only makes things fast: what was said and done is in
-the database first. After a gap of the bus nothing is sent again: a client that missed something finds it when
-it next asks for its conversations, as it does whenever it connects.
+the database first. After a gap of the bus each connection looks there for what it has missed (`catching_up`).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 
 from realtime.cluster.bus import Bus, Subscription, Topic
+from realtime.cluster.catching_up import CatchingUp
 from realtime.market import codec
 from realtime.market.codec import Form
 from realtime.market.messages import (
@@ -28,7 +28,7 @@ from realtime.market.showing import in_html
 from realtime.market.store import Created, MarketStore, Seen, Step
 from realtime.websocket import frames
 
-_SEEN_AT_ONCE: Final = 100
+SEEN_AT_ONCE: Final = 100
 """Notices of one conversation in one turn of the reactor: one that is long is no reason to stand still."""
 
 
@@ -84,6 +84,7 @@ class Exchange:
         self.packets = packets
         self.clock = clock
         self.history_bytes = history_bytes
+        self.catching_up = CatchingUp(clock)
         self._bus = bus
         self._process = token_hex(8)
 
@@ -95,9 +96,9 @@ class Exchange:
         """Return the time in Unix milliseconds."""
         return int(self.clock.seconds() * 1000)
 
-    def follow(self, user_id: int, told: Callable[[Told], None]) -> Subscription:
+    def follow(self, user_id: int, told: Callable[[Told], None], gap: Callable[[], None]) -> Subscription:
         """Hear what a user is told."""
-        return self._bus.subscribe(_of_user(user_id), told)
+        return self._bus.subscribe(_of_user(user_id), told, gap)
 
     def said(self, author: int, created: Created, origin: str) -> None:
         """Tell of a message that was stored, the other party and the author's other connections."""
@@ -116,7 +117,7 @@ class Exchange:
 
     def seen(self, conversation: int, seen: Seen) -> None:
         """Tell an author which messages were seen; so many in a turn."""
-        ids, rest = seen.message_ids[:_SEEN_AT_ONCE], seen.message_ids[_SEEN_AT_ONCE:]
+        ids, rest = seen.message_ids[:SEEN_AT_ONCE], seen.message_ids[SEEN_AT_ONCE:]
         if ids:
             notices = tuple(MessageSeen(conversation, message_id) for message_id in ids)
             self._bus.publish(_of_user(seen.author), Told(seen=notices))

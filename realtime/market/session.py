@@ -8,12 +8,13 @@ Decisions where the document and market.md are silent:
 - A refused message is answered with STATUS MSG, every other request with ERROR.
 - What is refused to a peer is its fault, and twenty in a minute close with 1008. The database's absence is not.
 - Who takes a step hears of it as the other party does, on all connections: there is no answer beside that.
+- After a gap between processes a connection is told what it missed, as if it had just happened (`catching_up`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -24,11 +25,13 @@ from realtime.closing import CloseCode
 from realtime.cluster.bus import Subscription
 from realtime.limiting import FaultCounter
 from realtime.market import messages, opcodes
+from realtime.market.catching_up import Knowledge
 from realtime.market.codec import BadPacket
 from realtime.market.exchange import Exchange, Told
 from realtime.market.messages import (
     AskConversations,
     ClientMessage,
+    Conversation,
     CreateMessage,
     CreateService,
     Fault,
@@ -43,6 +46,8 @@ from realtime.market.messages import (
 from realtime.market.showing import newest_that_fit
 from realtime.market.store import Created, Seen, Step
 from realtime.storage.errors import Conflict, StorageUnavailable
+
+T = TypeVar("T")
 
 _FAULTS: Final = 20
 _FAULTS_SECONDS: Final = 60.0
@@ -66,7 +71,10 @@ class Peer(Protocol):
 class Session:
     """The session of one connection of ``user``."""
 
-    __slots__ = ("_exchange", "_faults", "_is_over", "_origin", "_peer", "_subscription", "user")
+    __slots__ = (
+        *("_collected", "_creating", "_exchange", "_faults", "_has_gap", "_is_over", "_knowledge", "_origin"),
+        *("_peer", "_subscription", "user"),
+    )
     _log = Logger()
 
     def __init__(self, peer: Peer, exchange: Exchange, user: User) -> None:
@@ -76,7 +84,11 @@ class Session:
         self._origin = exchange.origin(peer.number)
         self._faults: FaultCounter | None = None
         self._is_over = False
-        self._subscription: Subscription = exchange.follow(user.id, self._told)
+        self._knowledge = Knowledge(user.id, exchange.now())
+        self._creating = 0
+        self._has_gap = False
+        self._collected: list[Told] | None = None
+        self._subscription: Subscription = exchange.follow(user.id, self._told, self._gap)
 
     # -- events --------------------------------------------------------------------------------
 
@@ -105,6 +117,7 @@ class Session:
     def end(self) -> None:
         """The connection is over: hear nothing more."""
         self._is_over = True
+        self._collected = None
         self._subscription.cancel()
 
     # -- requests ------------------------------------------------------------------------------
@@ -113,15 +126,22 @@ class Session:
         if not messages.is_sayable(request.content):
             self._not_stored(request, messages.BAD_REQUEST)
             return
+        self._creating += 1
         created = self._exchange.store.create(self.user, request, now)
+        created.addBoth(self._no_more_creating)
         created.addCallback(self._created, request)
         created.addErrback(self._unavailable, lambda: self._not_stored(request, messages.UNAVAILABLE))
+
+    def _no_more_creating(self, outcome: T) -> T:
+        self._creating -= 1
+        return outcome
 
     def _created(self, created: Created | Fault, request: CreateMessage) -> None:
         if isinstance(created, Fault):
             self._not_stored(request, created)
             return
         if not self._is_over:
+            self._knowledge.learn(created.message)
             self._peer.tell(messages.stored(created.message, request.temporary_id))
         if created.is_new:
             self._exchange.said(self.user.id, created, self._origin)
@@ -133,10 +153,16 @@ class Session:
 
     async def _show(self, request: AskConversations) -> None:
         await self._subscription.active  # what is said from now on is told, and what was before is found
-        found = await self._exchange.store.conversations(self.user.id, request.before, request.limit)
+        fitting = await self._read(request)
         if not self._is_over:
-            fitting = newest_that_fit(tuple(found), self._exchange.history_bytes)
+            for conversation in fitting:
+                for message in conversation.messages:
+                    self._knowledge.learn(message)
             self._peer.tell(ReturnConversations(fitting))
+
+    async def _read(self, request: AskConversations) -> tuple[Conversation, ...]:
+        found = await self._exchange.store.conversations(self.user.id, request.before, request.limit)
+        return newest_that_fit(tuple(found), self._exchange.history_bytes)
 
     def _opened(self, seen: Seen | Fault, request: OpenConversation) -> Fault | None:
         if isinstance(seen, Fault):
@@ -189,6 +215,44 @@ class Session:
             self._log.failure("market: connection {connection} failed", failure, connection=self._peer.number)
         tell()
 
+    # -- what others do ------------------------------------------------------------------------
+
     def _told(self, told: Told) -> None:
-        if told.origin != self._origin:
+        if self._collected is not None:
+            self._collected.append(told)
+        elif told.origin != self._origin:
+            news = self._knowledge.news_of(told)
+            if news is not None:
+                self._peer.pass_on(news)
+
+    def _gap(self) -> None:
+        """Something may have been lost on the way here: look into the database for it."""
+        if not self._has_gap:
+            self._has_gap = True
+            self._exchange.catching_up.run(self._catch_up)
+
+    async def _catch_up(self) -> bool:
+        if self._is_over:
+            return True
+        if self._collected is not None:
+            return False  # still looking, after an earlier gap
+        self._has_gap = False
+        self._collected = []  # what is told meanwhile comes after what is found
+        try:
+            found = await self._read(AskConversations())
+        except Exception:
+            self._has_gap = True
+            self._go_on()
+            raise
+        if self._is_over:
+            return True
+        missed, is_all = self._knowledge.missed(found, but_own=self._creating > 0)
+        for told in missed:
             self._peer.pass_on(told)
+        self._go_on()
+        return is_all
+
+    def _go_on(self) -> None:
+        collected, self._collected = self._collected or [], None
+        for told in collected:
+            self._told(told)

@@ -15,9 +15,7 @@ def build(settings: Settings, shared: Shared) -> Protocol:
     """Build the protocol."""
     desk = Desk(
         store=SupportStore(shared.database),
-        bus=shared.cluster.bus,
-        presence=shared.cluster.presence,
-        leases=shared.cluster.leases,
+        cluster=shared.cluster,
         clock=shared.reactor,
     )
     parts = Parts(

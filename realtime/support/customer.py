@@ -19,13 +19,19 @@ class Customer(Participant):
     """A customer's connection."""
 
     __slots__ = ()
-    _remembered = 64
+    _remembered = messages.MESSAGES_AT_ONCE
 
     def _listen(self) -> Subscription:
         return self._desk.follow_customer(self.user, self._heard, self._gap)
 
-    def _read(self) -> Deferred[Any]:
+    def _read(self) -> Deferred[list[Message]]:
         return self._desk.store.history(self.user.id, LATEST, messages.MESSAGES_AT_ONCE)
+
+    async def _read_lately(self) -> list[Message]:
+        return await self._read()
+
+    def _is_own(self, message: Message) -> bool:
+        return not message.is_from_support
 
     def _concerns(self, posted: Posted) -> bool:
         return posted.origin != self._outlet.origin
@@ -39,11 +45,8 @@ class Customer(Participant):
         if not messages.is_sayable(text):
             raise Refused(messages.INCORRECT_ARGUMENT)
 
-        def said(message: Message) -> Result:
-            self._shown.add(message.message_id)
-            return {"message": message}
-
-        return self._desk.say(self.user, text, self._outlet.origin).addCallback(said)
+        said = self._say(self._desk.say(self.user, text, self._outlet.origin))
+        return said.addCallback(lambda message: {"message": message})
 
     def history(self, params: Any) -> Deferred[Result]:
         """``message.history [user_id?, before_id?, limit?]``; only its own."""

@@ -1,15 +1,17 @@
-"""The desk: where a message goes once it is stored, and who has which conversation.
+"""The desk: where a message goes once it is stored.
 
-Every connection of a customer listens to the customer's topic, every connection of an operator to
-the operators'. A conversation that an operator has taken is a lease that lasts while the operator is
-online: its messages are then for that operator's connections, otherwise for all operators'. When an
-operator's last connection ends, its conversations return to the pool, and what is unanswered in them
-goes out to the operators who are there: it had been shown to nobody else.
+Every connection of a customer listens to the customer's topic, every connection of an operator to the
+operators'. The messages of a conversation that an operator has taken (`assignments`) are for that operator's
+connections, those of others for all operators'. When a conversation returns to the pool, what is unanswered in
+it goes out to the operators who are there: it had been shown to nobody else.
+
+Storing a message needs no Redis. While that is away, everybody hears what is said at the own process, and each
+connection looks afterwards into the database for what was said elsewhere (`participants`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from secrets import token_hex
 
 from msgspec import Struct, structs
@@ -19,14 +21,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from realtime.accounts.store import User
-from realtime.cluster.bus import Bus, Subscription, Topic
-from realtime.cluster.leases import Leases
-from realtime.cluster.presence import Presence
-from realtime.storage.errors import StorageUnavailable
-from realtime.support.messages import Conversation, Message, OperatorMessage
-from realtime.support.store import SupportStore
-
-_OPERATORS = "support.operators"
+from realtime.cluster.bus import Subscription, Topic
+from realtime.cluster.catching_up import CatchingUp
+from realtime.cluster.cluster import Cluster
+from realtime.support.assignments import Assignments
+from realtime.support.messages import MESSAGES_AT_ONCE, Conversation, Message, OperatorMessage
+from realtime.support.store import LATEST, SupportStore
 
 
 class Posted(Struct, frozen=True):
@@ -57,30 +57,24 @@ def _to_customer(customer: int) -> Topic[Posted]:
     return Topic(f"support.customer.{customer}", Posted)
 
 
-def _lease(customer: int) -> str:
-    return f"support.conversation.{customer}"
-
-
 class Desk:
     """What all support connections of a process share."""
 
     _log = Logger()
 
-    def __init__(
-        self,
-        *,
-        store: SupportStore,
-        bus: Bus,
-        presence: Presence,
-        leases: Leases,
-        clock: IReactorTime,
-    ) -> None:
+    def __init__(self, *, store: SupportStore, cluster: Cluster, clock: IReactorTime) -> None:
         self.store = store
-        self._bus = bus
-        self._presence = presence
-        self._leases = leases
+        self.catching_up = CatchingUp(clock)
+        self._bus = cluster.bus
         self._clock = clock
         self._process = token_hex(8)
+        self._assignments = Assignments(
+            cluster,
+            clock,
+            returned=self._return_to_pool,
+            changed=self._tell_how_it_stands,
+            follow=self._follow_assignments,
+        )
 
     def origin(self, connection: int) -> str:
         """Return the name of a connection that no other in the cluster has."""
@@ -98,35 +92,30 @@ class Desk:
         """Hear what is said in all conversations."""
         return self._bus.subscribe(_TO_OPERATORS, posted, gap)
 
-    def follow_changes(self, changed: Callable[[Changed], None]) -> Subscription:
+    def follow_changes(self, changed: Callable[[Changed], None], gap: Callable[[], None]) -> Subscription:
         """Hear who takes and gives back which conversation."""
-        return self._bus.subscribe(_CHANGES, changed)
+        return self._bus.subscribe(_CHANGES, changed, gap)
 
-    def operator_entered(self, operator: User) -> Deferred[bool]:
+    def _follow_assignments(self, changed: Callable[[int, int | None], None]) -> Subscription:
+        def hear(event: Changed) -> None:
+            changed(event.conversation.user_id, event.conversation.assigned_to)
+
+        return self._bus.subscribe(_CHANGES, hear)
+
+    def operator_entered(self, operator: User) -> None:
         """Count an operator's connection."""
-        return self._presence.enter(_OPERATORS, str(operator.id))
+        self._assignments.entered(operator.id)
 
-    def operator_left(self, operator: User) -> Deferred[None]:
-        """Take an operator's connection back; with the last one, give back its conversations."""
-        return Deferred.fromCoroutine(self._operator_left(operator))
+    def operator_left(self, operator: User) -> None:
+        """Take an operator's connection back; with the last one its conversations return to the pool."""
+        self._assignments.left(operator.id)
 
-    async def _operator_left(self, operator: User) -> None:
-        if not await self._presence.leave(_OPERATORS, str(operator.id)):
-            return
-        for name in await self._leases.release_all(str(operator.id)):
-            customer = int(name.rpartition(".")[2])
-            try:
-                await self._return_to_pool(customer, operator)
-            except StorageUnavailable:
-                # They are shown at the next operator's auth; the conversation is free already.
-                self._log.warn("support: an operator's conversation was returned unseen")
-
-    async def _return_to_pool(self, customer: int, operator: User) -> None:
+    async def _return_to_pool(self, customer: int) -> None:
         for message in await self.store.unanswered(customer):
             self._bus.publish(_TO_OPERATORS, Posted(message, customer, "", None))
         conversation = await self.store.conversation(customer)
         if conversation is not None:
-            self._bus.publish(_CHANGES, Changed(conversation, ""))
+            self._tell(conversation, "")
 
     # -- saying --------------------------------------------------------------------------------
 
@@ -158,43 +147,54 @@ class Desk:
 
     def _send_out(self, message: OperatorMessage, author: int, origin: str) -> None:
         """Push a stored message. Its author is answered whatever becomes of that: it is stored."""
+        customer = message.user_id
+        self._bus.publish(_to_customer(customer), Posted(message, author, origin, None))
 
-        def send(holder: str | None) -> None:
-            posted = Posted(message, author, origin, None if holder is None else int(holder))
-            self._bus.publish(_to_customer(message.user_id), posted)
-            self._bus.publish(_TO_OPERATORS, posted)
+        def to_operators(holder: int | None) -> None:
+            self._bus.publish(_TO_OPERATORS, Posted(message, author, origin, holder))
 
-        self._leases.holder(_lease(message.user_id)).addErrback(self._unassigned).addCallback(send)
+        self._assignments.holder_soon(customer).addCallback(to_operators).addErrback(self._not_pushed)
 
-    def _unassigned(self, failure: Failure) -> None:
-        """Who has a conversation can't be known now: it is for all operators."""
-        self._log.warn("support: leases can't be read: {kind}", kind=type(failure.value).__name__)
+    def _not_pushed(self, failure: Failure) -> None:
+        self._log.failure("support: a message was not pushed to operators", failure)
 
     # -- conversations -------------------------------------------------------------------------
 
-    async def conversations(self, before: int, count: int) -> list[Conversation]:
-        """Return conversations, most recent first, each with the operator who has it."""
+    async def conversations(self, before: int, count: int) -> tuple[list[Conversation], bool]:
+        """Return conversations, most recent first, each with the operator who has it.
+
+        And whether that is known: while Redis is away, who has which is what this process knows of it.
+        """
         found = await self.store.conversations(before, count)
-        holders = await self._leases.holders([_lease(each.user_id) for each in found])
-        return [_held(each, holders.get(_lease(each.user_id))) for each in found]
+        holders, is_known = await self._assignments.holders_soon([each.user_id for each in found])
+        return _all_held(found, holders), is_known
+
+    async def conversations_now(self) -> list[Conversation]:
+        """Return the newest conversations as they stand now. May fail with ClusterUnavailable."""
+        found = await self.store.conversations(LATEST, MESSAGES_AT_ONCE)
+        return _all_held(found, await self._assignments.holders([each.user_id for each in found]))
+
+    async def said_lately(self, operator: User, after: int) -> list[OperatorMessage]:
+        """Return what an operator should have been shown since the message ``after``, in order of time.
+
+        See `SupportStore.said_lately`; but not what is in conversations that another has. May fail with
+        ClusterUnavailable.
+        """
+        found = await self.store.said_lately(after)
+        holders = await self._assignments.holders({each.user_id for each in found})
+        return [each for each in found if holders.get(each.user_id) in (None, operator.id)]
 
     async def assign(self, operator: User, customer: int, origin: str) -> Conversation | None:
         """Give a conversation to an operator, whoever has it now; ``None``: there is none."""
         conversation = await self.store.conversation(customer)
-        if conversation is None:
+        if conversation is None or not await self._assignments.take(customer, operator.id):
             return None
-        holder = str(operator.id)
-        await self._leases.take(_lease(customer), holder)
-        if holder not in await self._presence.members(_OPERATORS):
-            # The operator left meanwhile, and has given back its conversations already.
-            await self._leases.release(_lease(customer), holder)
-            return None
-        return self._tell(_held(conversation, holder), origin)
+        return self._tell(_held(conversation, operator.id), origin)
 
     async def release(self, operator: User, customer: int, origin: str) -> Conversation | None:
         """Give back a conversation that an operator has; ``None``: it has no such one."""
         conversation = await self.store.conversation(customer)
-        if conversation is None or not await self._leases.release(_lease(customer), str(operator.id)):
+        if conversation is None or not await self._assignments.release(customer, operator.id):
             return None
         return self._tell(conversation, origin)
 
@@ -203,10 +203,18 @@ class Desk:
         conversation = await self.store.mark_seen(customer)
         if conversation is None:
             return None
-        return self._tell(_held(conversation, await self._leases.holder(_lease(customer))), origin)
+        holder = await self._assignments.holder_soon(customer)
+        return self._tell(_held(conversation, holder), origin)
+
+    async def _tell_how_it_stands(self, customer: int) -> bool:
+        conversation = await self.store.conversation(customer)
+        if conversation is not None:
+            self._tell(_held(conversation, await self._assignments.holder(customer)), "")
+        return conversation is not None
 
     def _tell(self, conversation: Conversation, origin: str) -> Conversation:
         self._bus.publish(_CHANGES, Changed(conversation, origin))
+        self._assignments.confirm(conversation.user_id, conversation.assigned_to)
         return conversation
 
 
@@ -221,5 +229,9 @@ def as_customer_sees(message: OperatorMessage) -> Message:
     )
 
 
-def _held(conversation: Conversation, holder: str | None) -> Conversation:
-    return structs.replace(conversation, assigned_to=None if holder is None else int(holder))
+def _held(conversation: Conversation, holder: int | None) -> Conversation:
+    return structs.replace(conversation, assigned_to=holder)
+
+
+def _all_held(found: list[Conversation], holders: Mapping[int, int]) -> list[Conversation]:
+    return [_held(each, holders.get(each.user_id)) for each in found]

@@ -10,21 +10,63 @@ from twisted.internet.defer import Deferred
 from realtime.cluster.bus import Subscription
 from realtime.support import messages
 from realtime.support.desk import Changed, Posted
-from realtime.support.messages import Message, OperatorMessage
+from realtime.support.messages import Conversation, Message, OperatorMessage
 from realtime.support.participants import Method, Participant, Refused, Result, expect
 from realtime.support.store import LATEST
+
+
+class Listed:
+    """How the conversations stood that a client was last told of: who has them, and how much is unread.
+
+    Of the last 1000 that it was told of, as many as are looked at after a gap.
+    """
+
+    __slots__ = ("_newest", "_told")
+
+    def __init__(self) -> None:
+        self._newest = 0
+        self._told: dict[int, tuple[int, int | None]] = {}
+
+    def add(self, conversation: Conversation) -> None:
+        """Note how one stands."""
+        self._newest = max(self._newest, conversation.last_message.message_id)
+        self._told.pop(conversation.user_id, None)
+        self._told[conversation.user_id] = _standing(conversation)
+        if len(self._told) > messages.MESSAGES_AT_ONCE:
+            del self._told[next(iter(self._told))]
+
+    def is_news(self, conversation: Conversation) -> bool:
+        """Whether one stands otherwise than was told, or is one that came later than all that was told."""
+        told = self._told.get(conversation.user_id)
+        if told is None:
+            return conversation.last_message.message_id > self._newest
+        return told != _standing(conversation)
+
+
+def _standing(conversation: Conversation) -> tuple[int, int | None]:
+    return conversation.unread, conversation.assigned_to
 
 
 class Operator(Participant):
     """An operator's connection. ``current`` is the customer whom an answer without a name goes to."""
 
-    __slots__ = ("_follows_changes", "current")
-    _remembered = 2_000
+    __slots__ = ("_began_after", "_has_changes_gap", "_listed", "current")
+    _remembered = 10_000
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.current: int | None = None
-        self._follows_changes = False
+        self._began_after = LATEST
+        self._listed: Listed | None = None
+        self._has_changes_gap = False
+
+    async def follow(self) -> list[Message]:
+        """Note first what there was before: nothing older is news to this connection.
+
+        (Not even in a conversation that is opened again, which it was not shown when it came.)
+        """
+        self._began_after = await self._desk.store.newest_id()
+        return await super().follow()
 
     def begin(self, found: list[Message]) -> None:
         """The newest message that was shown makes its conversation the current one."""
@@ -38,6 +80,13 @@ class Operator(Participant):
 
     def _read(self) -> Deferred[Any]:
         return self._desk.store.open_messages()
+
+    async def _read_lately(self) -> list[OperatorMessage]:
+        # Not only the open conversations: in others it may have missed a question with its answer.
+        return await self._desk.said_lately(self.user, self._began_after)
+
+    def _is_own(self, message: Message) -> bool:
+        return message.invader_name == self.user.name
 
     def _concerns(self, posted: Posted) -> bool:
         if posted.origin == self._outlet.origin:
@@ -71,11 +120,10 @@ class Operator(Participant):
                 if self.current == customer:
                     self.current = before
                 raise Refused(messages.NO_CONVERSATION)
-            self._shown.add(message.message_id)
             return {"message": message}
 
         sent = self._desk.answer(self.user, customer, text, self._outlet.origin)
-        return sent.addCallback(answered)
+        return self._say(sent).addCallback(answered)
 
     def history(self, params: Any) -> Deferred[Result]:
         """``message.history [user_id?, before_id?, limit?]``; the current one's if none is named."""
@@ -95,16 +143,20 @@ class Operator(Participant):
     def conversations(self, params: Any) -> Deferred[Result]:
         """``message.conversations [before_id?, limit?]``; from now on changes are pushed too."""
         limits = self._history_limits(*expect(params, int, int, optional=2))
-        if not self._follows_changes:
+        if self._listed is None:
             # Only to a client that knows of conversations: the document has no such push.
-            self._follows_changes = True
-            self._subscriptions += (self._desk.follow_changes(self._changed),)
+            self._listed = Listed()
+            self._subscriptions += (self._desk.follow_changes(self._changed, self._changes_gap),)
+        return Deferred.fromCoroutine(self._list(self._listed, *limits))
 
-        async def read() -> Result:
-            found = await self._desk.conversations(*limits)
-            return {"conversations": messages.first_that_fit(found, self._history_bytes)}
-
-        return Deferred.fromCoroutine(read())
+    async def _list(self, listed: Listed, before: int, count: int) -> Result:
+        found, is_known = await self._desk.conversations(before, count)
+        fitting = messages.first_that_fit(found, self._history_bytes)
+        for conversation in reversed(fitting):
+            listed.add(conversation)
+        if not is_known:
+            self._changes_gap()
+        return {"conversations": fitting}
 
     def assign(self, params: Any) -> Deferred[Result]:
         """``message.assign [user_id]``."""
@@ -132,8 +184,30 @@ class Operator(Participant):
         return Deferred.fromCoroutine(run())
 
     def _changed(self, changed: Changed) -> None:
+        if self._listed is not None:
+            self._listed.add(changed.conversation)
         if changed.origin != self._outlet.origin:
             self._outlet.send_frame(self._pushes.changed(changed))
+
+    def _changes_gap(self) -> None:
+        """Changes may have been lost on the way here, or could not be known: look for them."""
+        if not self._has_changes_gap:
+            self._has_changes_gap = True
+            self._desk.catching_up.run(self._catch_up_on_changes)
+
+    async def _catch_up_on_changes(self) -> bool:
+        if not self._subscriptions or self._listed is None:
+            return True
+        self._has_changes_gap = False
+        try:
+            found = await self._desk.conversations_now()
+        except Exception:
+            self._has_changes_gap = True
+            raise
+        for conversation in reversed(found):
+            if self._subscriptions and self._listed.is_news(conversation):
+                self._changed(Changed(conversation, ""))
+        return True
 
     methods: ClassVar[Mapping[str, Method]] = {
         "message.send": Participant.forbidden,

@@ -2,27 +2,32 @@
 
 A participant is one authenticated connection's. It listens before it reads what there is (so that
 nothing falls between the two), shows that, and from then on what it hears.
+
+After a gap it reads again what it would be shown if it authenticated now, and shows what of that it has not
+been shown. It remembers that by the ids, not by the highest one: with several processes a lower id may be
+committed after a higher one was shown. What was lost on the way here was committed before, and the gap is told
+after: so one reading finds it, and if the database is away, the first one that succeeds.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from realtime.accounts.store import User
 from realtime.cluster.bus import Subscription
-from realtime.storage.errors import StorageUnavailable
+from realtime.cluster.catching_up import Told
 from realtime.support import messages
 from realtime.support.desk import Changed, Desk, Posted, as_customer_sees
-from realtime.support.messages import Message, parameters
+from realtime.support.messages import Message, OperatorMessage, parameters
 from realtime.support.store import LATEST
 from realtime.websocket import frames
 
+Said = TypeVar("Said", Message, "OperatorMessage | None")
 Result = dict[str, Any]
 Method = Callable[[Any, Any], Deferred[Result]]
 """Takes the participant and the parameters; raises `Refused`, at once or by its Deferred."""
@@ -73,37 +78,6 @@ class Pushes:
         return last[1]
 
 
-class Shown:
-    """The ids of the messages that a connection has been shown, of the last ``most`` of them."""
-
-    __slots__ = ("_forgotten", "_ids", "_most")
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._ids: dict[int, None] = {}
-        self._forgotten = 0
-
-    def add(self, message_id: int) -> None:
-        """Remember one."""
-        self._ids[message_id] = None
-        if len(self._ids) > self._most:
-            oldest = next(iter(self._ids))
-            del self._ids[oldest]
-            self._forgotten = max(self._forgotten, oldest)
-
-    def __contains__(self, message_id: int) -> bool:
-        """Whether it was shown, as far as is remembered."""
-        return message_id in self._ids
-
-    def missed(self, found: Iterable[Message]) -> list[Message]:
-        """Return those of ``found`` that were not shown and are not older than memory reaches."""
-        return [
-            message
-            for message in found
-            if message.message_id not in self._ids and message.message_id > self._forgotten
-        ]
-
-
 class Outlet(Protocol):
     """The way to the client."""
 
@@ -118,12 +92,11 @@ class Participant(ABC):
     """What customers and operators have in common."""
 
     __slots__ = (
-        *("_collected", "_desk", "_history_bytes", "_outlet", "_pushes", "_shown", "_subscriptions"),
-        "user",
+        *("_collected", "_desk", "_has_gap", "_history_bytes", "_outlet", "_pushes", "_saying", "_shown"),
+        *("_subscriptions", "user"),
     )
     methods: ClassVar[Mapping[str, Method]]
     _remembered: ClassVar[int]
-    _log = Logger()
 
     def __init__(self, user: User, outlet: Outlet, desk: Desk, pushes: Pushes, history_bytes: int) -> None:
         self.user = user
@@ -131,7 +104,9 @@ class Participant(ABC):
         self._desk = desk
         self._pushes = pushes
         self._history_bytes = history_bytes
-        self._shown = Shown(self._remembered)
+        self._shown = Told(self._remembered)
+        self._saying = 0
+        self._has_gap = False
         self._collected: list[Posted] | None = []
         self._subscriptions: tuple[Subscription, ...] = ()
 
@@ -146,6 +121,14 @@ class Participant(ABC):
         """Read the messages that a client is shown when it authenticates."""
 
     @abstractmethod
+    async def _read_lately(self) -> list[Any]:
+        """Read what a client should have been shown by now, in order of time."""
+
+    @abstractmethod
+    def _is_own(self, message: Any) -> bool:
+        """Whether a message may have come by this connection."""
+
+    @abstractmethod
     def _concerns(self, posted: Posted) -> bool:
         """Take note of a message; whether it is to be shown here."""
 
@@ -156,7 +139,10 @@ class Participant(ABC):
     # -- the same for both ---------------------------------------------------------------------
 
     async def follow(self) -> list[Message]:
-        """Begin to listen, then read what there is; what is heard meanwhile is collected."""
+        """Begin to listen, then read what there is; what is heard meanwhile is collected.
+
+        While Redis is away that waits for two seconds, and goes on with what is said at this process.
+        """
         subscription = self._listen()
         self._subscriptions += (subscription,)
         await subscription.active
@@ -189,23 +175,50 @@ class Participant(ABC):
             self._shown.add(posted.message.message_id)
             self._outlet.send_frame(self._encode(posted))
 
+    def _say(self, sent: Deferred[Said]) -> Deferred[Said]:
+        """Note what this connection says itself: its client has it by the answer."""
+        self._saying += 1
+
+        def said(message: Said) -> Said:
+            self._saying -= 1
+            if message is not None:
+                self._shown.add(message.message_id)
+            return message
+
+        def not_said(failure: Failure) -> Failure:
+            self._saying -= 1
+            return failure
+
+        return sent.addCallbacks(said, not_said)
+
     def _gap(self) -> None:
         """Messages may have been lost on the way here: look into the database for them."""
-        if self._collected is None:
-            self._collected = []
-            Deferred.fromCoroutine(self._catch_up()).addErrback(self._catching_up_failed)
+        if not self._has_gap:
+            self._has_gap = True
+            self._desk.catching_up.run(self._catch_up)
 
-    async def _catch_up(self) -> None:
-        found = await self.read()
-        if self._subscriptions:
-            for message in self._shown.missed(found):
-                self._outlet.send_frame(self._pushes.message(message))
-            self.begin(found)
-
-    def _catching_up_failed(self, failure: Failure) -> None:
-        if not failure.check(StorageUnavailable):
-            self._log.failure("support: a connection could not catch up", failure)
-        self.begin([])
+    async def _catch_up(self) -> bool:
+        if not self._subscriptions:
+            return True
+        if self._collected is not None:
+            return False  # not shown yet what there is, or still looking after an earlier gap
+        self._has_gap = False
+        self._collected = []
+        try:
+            found = messages.newest_that_fit(await self._read_lately(), self._history_bytes)
+        except Exception:
+            self._has_gap = True
+            self.begin([])
+            raise
+        if not self._subscriptions:
+            return True
+        missed = [message for message in found if self._shown.is_news(message.message_id)]
+        # What it is just saying itself can be stored and not answered yet.
+        certain = [message for message in missed if not (self._saying and self._is_own(message))]
+        for message in certain:
+            self._outlet.send_frame(self._pushes.message(message))
+        self.begin(certain)
+        return len(certain) == len(missed)
 
     def _history_limits(self, before: int | None, count: int | None) -> tuple[int, int]:
         before = LATEST if before is None else before

@@ -18,6 +18,8 @@ Decisions where the document and support.md are silent:
   one, as a push would: a client that knows only the document can answer what waited for it.
 - Who answers has read what was asked: it counts as seen.
 - Error 7 is not the peer's fault, and does not count towards the 50 that close a connection.
+- While Redis is away taking and giving back conversations are error 7; an operator may come, and the list of
+  conversations shows what this process knows of who has which. What was wrong in it is pushed afterwards.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from twisted.python.failure import Failure
 from realtime.accounts.authentication import Authenticator, Identity
 from realtime.accounts.errors import IssuerUnavailable, TokenInvalid
 from realtime.closing import CloseCode
+from realtime.cluster.errors import ClusterUnavailable
 from realtime.holding import Held
 from realtime.limiting import FaultCounter
 from realtime.storage.errors import Conflict, StorageUnavailable
@@ -148,7 +151,7 @@ class Session:
         if participant is not None:
             participant.end()
             if was_serving and participant.user.is_admin:
-                self._parts.desk.operator_left(participant.user).addErrback(self._report)
+                self._parts.desk.operator_left(participant.user)
 
     def send_frame(self, frame: bytes) -> None:
         """Send a push."""
@@ -191,7 +194,7 @@ class Session:
             self._unavailable(failure, request_id)
 
     def _unavailable(self, failure: Failure, request_id: Raw) -> None:
-        if not failure.check(StorageUnavailable, IssuerUnavailable):
+        if not failure.check(StorageUnavailable, IssuerUnavailable, ClusterUnavailable):
             self._report(failure)
         self._peer.send(messages.encode_error(messages.TEMPORARILY_UNAVAILABLE, request_id))
 
@@ -241,7 +244,7 @@ class Session:
         self._enter(State.SERVING)
         self._token = None
         if identity.user.is_admin:
-            self._parts.desk.operator_entered(identity.user).addErrback(self._report)
+            self._parts.desk.operator_entered(identity.user)
         self._succeed({"messages": found or None}, request_id)
         participant.begin(found)
         self._release_held()

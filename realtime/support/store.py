@@ -3,13 +3,17 @@
 The summary (`conversations`) is written in the transaction that stores a message, so it is never
 behind. It makes "which conversations wait for an answer" and "most recent first" an index look-up
 however many messages there are.
+
+Of two processes that write in one conversation at the same moment, the one whose message has the lower id may
+come second. So a summary only ever goes on to a higher id: it never says of an older message that it is the
+last, and no answer closes a conversation in which something newer was asked.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, false, func, insert, select, true, update
+from sqlalchemy import ColumnElement, bindparam, case, false, func, insert, select, true, update
 from twisted.internet.defer import Deferred
 
 from realtime.storage.database import Database
@@ -36,16 +40,22 @@ _ADD_MESSAGE = Statement(
 )
 
 
-def _after_message(**changes: Any) -> Statement:
-    """Bring a conversation's summary up to a message that was just stored."""
-    changes["last_message_id"] = bindparam("message_id")
-    values = {"user_id": bindparam("customer"), **changes}
-    return Statement(upsert(conversations, key=["user_id"], values=values, update=list(changes)))
+def _after_message(**values: Any) -> Statement:
+    """Bring a conversation's summary up to a message that was just stored, if it is the newest."""
+    values["last_message_id"] = bindparam("message_id")
+
+    def changes(new: Any) -> dict[str, ColumnElement[Any]]:
+        # (Or equal: MariaDB sets one column after the other, and compares with an id that is set already.)
+        is_newest = new.last_message_id >= conversations.c.last_message_id
+        return {name: case((is_newest, new[name]), else_=conversations.c[name]) for name in values}
+
+    row = {"user_id": bindparam("customer"), **values}
+    return Statement(upsert(conversations, key=["user_id"], values=row, update=changes))
 
 
 _CUSTOMER_WROTE = _after_message(is_open=true())
 # Who answers has read what was asked.
-_OPERATOR_WROTE = _after_message(is_open=false(), seen_message_id=bindparam("seen_id"))
+_OPERATOR_WROTE = _after_message(is_open=false(), seen_message_id=bindparam("message_id"))
 _NAME = Statement(select(users.c.user_name).where(users.c.id == bindparam("customer")))
 _MESSAGE_COLUMNS = (
     messages.c.id,
@@ -81,6 +91,14 @@ _OPEN = Statement(
     .join_from(conversations, users, users.c.id == conversations.c.user_id)
     .where(conversations.c.is_open == true())
     .order_by(conversations.c.last_message_id.desc())
+    .limit(MESSAGES_AT_ONCE)
+)
+_NEWEST_ID = Statement(select(func.coalesce(func.max(messages.c.id), 0)))
+_NEWEST = Statement(
+    select(messages.c.user_id, users.c.user_name, *_MESSAGE_COLUMNS)
+    .join_from(messages, users, users.c.id == messages.c.user_id)
+    .where(messages.c.id > bindparam("after"))
+    .order_by(messages.c.id.desc())
     .limit(MESSAGES_AT_ONCE)
 )
 _unseen = messages.alias("unseen")
@@ -158,6 +176,17 @@ class SupportStore:
         """
         return self._database.read(_open_messages)
 
+    def newest_id(self) -> Deferred[int]:
+        """Fires with the highest id of a message, 0 if there is none."""
+        return self._database.read(_newest_id)
+
+    def said_lately(self, after: int) -> Deferred[list[OperatorMessage]]:
+        """Fires with those of the open conversations above an id, and the newest 1000 above it of all.
+
+        In order of time: what operators should have been shown since that id was the highest.
+        """
+        return self._database.read(_said_lately, after)
+
     def conversations(self, before: int, count: int) -> Deferred[list[Conversation]]:
         """Fires with conversations, most recent first, last message older than ``before``."""
         return self._database.read(_conversations, before, count)
@@ -193,7 +222,7 @@ def _add_from_operator(
         at=created,
         from_support=True,
     )
-    transaction.execute(_OPERATOR_WROTE, customer=customer, message_id=message_id, seen_id=message_id)
+    transaction.execute(_OPERATOR_WROTE, customer=customer, message_id=message_id)
     return message_id, row[0]
 
 
@@ -238,6 +267,18 @@ def _open_messages(transaction: Transaction) -> list[OperatorMessage]:
     ]
     found.sort(key=lambda message: message.message_id)
     return found[-MESSAGES_AT_ONCE:]
+
+
+def _newest_id(transaction: Transaction) -> int:
+    row = transaction.row(_NEWEST_ID)
+    return int(row[0]) if row else 0
+
+
+def _said_lately(transaction: Transaction, after: int) -> list[OperatorMessage]:
+    found = {each.message_id: each for each in _open_messages(transaction) if each.message_id > after}
+    for customer, name, *row in transaction.rows(_NEWEST, after=after):
+        found[row[0]] = _for_operator(tuple(row), customer, name)
+    return sorted(found.values(), key=lambda message: message.message_id)
 
 
 def _summary(row: tuple[Any, ...]) -> Conversation:

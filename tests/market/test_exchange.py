@@ -78,7 +78,7 @@ class ExchangeTests(SynchronousTestCase):
 
     def follow(self, user_id: int) -> Any:
         """Write down what a user is told."""
-        return self.exchange.follow(user_id, lambda told: self.told.append((user_id, told)))
+        return self.exchange.follow(user_id, lambda told: self.told.append((user_id, told)), lambda: None)
 
     def test_said(self) -> None:
         """A message is told to both users as one object, so that it is built once; with who need not hear."""

@@ -227,7 +227,7 @@ class AskTests(MarketTestCase):
         self.begun()
         active: Deferred[None] = Deferred()
         subscription = mock.Mock(active=active)
-        self.patch(self.market.bus, "subscribe", lambda topic, listener: subscription)
+        self.patch(self.market.bus, "subscribe", lambda topic, listener, gap: subscription)
         late = self.market.enter("bob", Form.TEXT)
         late.send(ASK)
         self.assert_quiet(late)

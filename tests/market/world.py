@@ -62,19 +62,27 @@ class Trader:
 
 
 class Market:
-    """The server."""
+    """A process: its clock, database and accounts are those of the one it stands ``beside``."""
 
     def __init__(
-        self, *, escape_html: bool = False, history_bytes: int = 524_288, per_second: float = 1000
+        self,
+        *,
+        escape_html: bool = False,
+        history_bytes: int = 524_288,
+        per_second: float = 1000,
+        cluster: Any = None,
+        beside: Market | None = None,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(START)
         self.database = SynchronousDatabase()
+        self.authenticator = FakeAuthenticator()
+        if beside is not None:
+            self.clock, self.database, self.authenticator = beside.clock, beside.database, beside.authenticator
         database: Any = self.database
         self.accounts = AccountStore(database)
-        self.authenticator = FakeAuthenticator()
         authenticator: Any = self.authenticator
-        self.bus = MemoryBus()
+        self.bus: Any = MemoryBus() if cluster is None else cluster.bus
         self.parts = surroundings(
             Settings(clock=self.clock, interval=10_000, origins=("*", "https://shop.example"))
         )
@@ -125,8 +133,8 @@ class Market:
         assert peer.status == 101, peer.response
         return Trader(peer, form)
 
-    def left_over(self) -> dict[str, int]:
-        """What is still there when all clients have gone."""
+    def left_over(self, *, close: bool = True) -> dict[str, int]:
+        """What is still there when all clients have gone; closes the database if nobody else needs it."""
         for peer in self.peers:
             peer.go()
         self.clock.advance(0)
@@ -135,5 +143,6 @@ class Market:
             "topics": len(self.bus),
             "connections": len(self.parts.admission),
         }
-        self.database.close()
+        if close:
+            self.database.close()
         return {what: number for what, number in found.items() if number}

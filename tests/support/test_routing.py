@@ -10,6 +10,7 @@ from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from realtime.closing import CloseCode
+from realtime.cluster.errors import ClusterUnavailable
 from tests.support.world import START, RecordingPeer, World
 
 
@@ -276,7 +277,7 @@ class AssignmentTests(RoutingTestCase):
 
     def test_it_can_not_be_known_who_has_it(self) -> None:
         """What is stored is acknowledged all the same, and is for all operators."""
-        self.patch(self.world.leases, "holder", lambda name: fail(ConnectionError("away")))
+        self.patch(self.world.leases, "holder", lambda name: fail(ClusterUnavailable("away")))
         self.assertIn("message", self.a.ask("message.send", "one"))
         self.assertIn("message", self.o.ask("message.operatorSend", "two"))
         self.assertEqual(self.heard(), {"a": ["two"], "o": ["one"], "p": ["one", "two"]})

@@ -14,9 +14,9 @@ from realtime.accounts.authentication import Authenticator, token_of
 from realtime.accounts.store import AccountStore, User
 from realtime.accounts.tokens import TokenSigner
 from realtime.closing import CloseCode
-from realtime.cluster.bus import MemoryBus
-from realtime.cluster.leases import MemoryLeases
-from realtime.cluster.presence import MemoryPresence
+from realtime.cluster.cluster import MemoryCluster
+from realtime.cluster.leases import Leases
+from realtime.cluster.presence import Presence
 from realtime.support.desk import Desk
 from realtime.support.participants import Pushes
 from realtime.support.session import Parts, Session
@@ -93,25 +93,29 @@ class RecordingPeer:
 
 
 class World:
-    """A server's support, with its clock and its database."""
+    """A process's support, with its clock and its database: both are those of the one it stands ``beside``."""
 
-    def __init__(self, *, with_id: bool = False, history_bytes: int = 524_288) -> None:
+    def __init__(
+        self,
+        *,
+        with_id: bool = False,
+        history_bytes: int = 524_288,
+        cluster: Any = None,
+        beside: World | None = None,
+    ) -> None:
         self.clock = Clock()
         self.clock.advance(START)
         self.database = SynchronousDatabase()
+        if beside is not None:
+            self.clock, self.database = beside.clock, beside.database
         database: Any = self.database
         self.accounts = AccountStore(database)
         self.signer = TokenSigner(b"s" * 32, algorithms=["HS256"], ttl=3600, leeway=0, now=self.clock.seconds)
-        self.bus = MemoryBus()
-        self.presence = MemoryPresence()
-        self.leases = MemoryLeases()
-        self.desk = Desk(
-            store=SupportStore(database),
-            bus=self.bus,
-            presence=self.presence,
-            leases=self.leases,
-            clock=self.clock,
-        )
+        self.cluster: Any = MemoryCluster() if cluster is None else cluster
+        self.bus: Any = self.cluster.bus
+        self.presence: Presence = self.cluster.presence
+        self.leases: Leases = self.cluster.leases
+        self.desk = Desk(store=SupportStore(database), cluster=self.cluster, clock=self.clock)
         self.parts = Parts(
             authenticator=Authenticator(accounts=self.accounts, signer=self.signer),
             desk=self.desk,
