@@ -4,17 +4,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
+# Who tries it has no three minutes for a talk, and the two of the playground meet again and again.
+TRY := REALTIME_TALK_TALK_DURATION=60 REALTIME_TALK_REMATCH_AFTER=0
+
+# Most tests wait for other processes most of the time. Each of these has databases and a browser of its own.
+TEST_PROCESSES ?= 3
+
 .PHONY: run test lint format bench clean
 
 run: .venv/installed
-	@echo 'Try it, in a second terminal, as the customer alice (then the same as operator):'
+	@echo 'Open http://127.0.0.1:8080/ as soon as it is ready: the playground, with two people in each of the five protocols.'
+	@echo 'By hand, in a second terminal, as the customer alice (then the same as operator):'
 	@echo '  $(BIN)/python -m websockets "ws://127.0.0.1:8080/support?token=$$($(BIN)/realtime token alice)"'
 	@echo '  > {"method": "message.auth", "params": [], "id": 1}'
 	@echo '  > {"method": "message.send", "params": ["Hello"], "id": 2}'
-	$(BIN)/twistd -n --pidfile= realtime --demo
+	$(TRY) $(BIN)/twistd -n --pidfile= realtime --demo
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile
 
 lint: .venv/installed-test
 	$(BIN)/ruff format --check .

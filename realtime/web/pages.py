@@ -158,8 +158,8 @@ class HomePageResource(Resource):
 class Pages:
     """What is switched on: ``resources`` by path, and `home`.
 
-    ``protocols``, ``demo`` (whether the demo accounts are there) and ``talk`` (the seconds of its phases) are what
-    pages are told of the server.
+    ``protocols``, ``demo`` (whether the demo accounts are there) and ``talk`` (the seconds of its phases) are
+    what pages are told of the server.
     """
 
     def __init__(

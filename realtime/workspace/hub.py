@@ -41,7 +41,7 @@ _WORKSPACE: Final = "workspace."
 _MESSAGE_CREATED: Final = "message-created"
 
 _EARLIER: Final = 5.0
-"""Seconds that it takes at most until a process hears that somebody was moved into a room; clocks differ too."""
+"""Seconds in which a process surely hears that somebody was moved into a room; clocks differ too."""
 
 
 class Told(Struct, frozen=True):

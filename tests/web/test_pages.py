@@ -1,6 +1,7 @@
 """The files for browsers: which are served, how they are cached, and what they may do."""
 
 import gzip
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
@@ -280,9 +281,10 @@ class WiringTests(SiteTestCase):
         """The general port has those that are on; one for a protocol alone has none."""
         from twisted.internet import reactor
 
+        folder = self.enterContext(TemporaryDirectory())
         daemon = build(
             Settings(
-                state_dir=self.mktemp(),
+                state_dir=folder,
                 listen=(Listen(), Listen(protocol="support")),
                 web=Web(console=False),
             ),
