@@ -208,7 +208,7 @@ def test_keys(stage: Stage) -> None:
     expect(page.locator("#nobody")).to_be_visible()
     page.keyboard.press("k")
     page.keyboard.press("a")
-    page.keyboard.type("Hello alice")
+    page.keyboard.type("Hello alice")  # before what was said is there
     page.keyboard.press("Enter")
     expect(page.locator("#log [data-own]")).to_contain_text("Hello alice")
     page.keyboard.press("Escape")

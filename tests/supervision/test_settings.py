@@ -1,6 +1,9 @@
+import os
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from realtime.config import ConfigurationError, load
+from realtime.supervision import worker
 from realtime.tap import Options
 
 
@@ -18,7 +21,7 @@ class WorkersSettingTests(SynchronousTestCase):
     def test_option(self) -> None:
         """The option goes before the environment, and a bad one is refused as any setting is."""
         environment = {"REALTIME_OPERATIONS_WORKERS": "3", "REALTIME_REDIS_URL": "redis://localhost/"}
-        self.patch(__import__("os"), "environ", environment)
+        self.patch(os, "environ", environment)
         for arguments, count in ((["--workers", "5"], 5), ([], 3), (["--workers=0"], 0)):
             options = Options()
             options.parseOptions(arguments)
@@ -26,5 +29,19 @@ class WorkersSettingTests(SynchronousTestCase):
         for wrong in ("many", "-1", "1.5", ""):
             with self.assertRaisesRegex(SystemExit, r"operations\.workers"):
                 Options().parseOptions(["--workers", wrong])
+
+    def test_worker(self) -> None:
+        """Who types the option that is the parent's own is told what it is for."""
+        self.patch(worker, "_is_pipe", lambda number: False)  # whoever runs the tests may have some
         with self.assertRaisesRegex(SystemExit, "--worker is what --workers starts processes with"):
             Options().parseOptions(["--worker", "0"])
+
+    def test_pipes(self) -> None:
+        """What is there by the parent is a pipe; a file or a number that stands for nothing is none."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, writing)
+        self.assertTrue(worker._is_pipe(reading))
+        os.close(reading)
+        self.assertFalse(worker._is_pipe(reading))
+        with open(os.devnull) as other:
+            self.assertFalse(worker._is_pipe(other.fileno()))

@@ -215,12 +215,12 @@ async function open(customer) {
   const text = /** @type {HTMLTextAreaElement} */ ($('text'))
   text.value = draftOf(customer)
   drawHolder()
+  if (matchMedia('(pointer: fine)').matches) text.focus() // now: later, it would be taken from what is typed meanwhile
   try {
     await thread.open(customer)
   } catch {
     // The connection is lost: it is asked for when it is back.
   }
-  if (matchMedia('(pointer: fine)').matches) text.focus()
 }
 
 /** Back to the list. */
@@ -352,7 +352,8 @@ const KEYS = [
 function step(by) {
   const customer = conversations.beside(by)
   if (customer === null) return
-  open(customer).then(() => conversations.focus(customer))
+  open(customer)
+  conversations.focus(customer)
 }
 
 function help() {
