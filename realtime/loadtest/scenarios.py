@@ -21,6 +21,7 @@ from realtime.client import (
     Client,
     ClientError,
     ConnectionEnded,
+    Disconnected,
     MarketClient,
     MessengerClient,
     Options,
@@ -208,6 +209,8 @@ class _Stranger:
     async def _talk(self) -> None:
         while True:
             try:
+                if self.client.match is not None:  # an error that ends nothing; the server will
+                    await self.client.next(Disconnected)
                 await self.client.find(self._score, [Question(1, "loadtest?")])
                 await self.client.confirm()
                 self.is_ready = True

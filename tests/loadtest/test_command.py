@@ -54,7 +54,10 @@ async def test_each_protocol(start_daemon: Start, tmp_path: Path) -> None:
         result = await command.run(plan, command.who(plan, known), reactor, seconds.append)
         assert result.errors == {}, protocol
         assert result.sent + result.unsent == 44, protocol
-        assert result.received == result.sent > 0, protocol
+        if protocol == "talk":  # what is said as a talk ends may come to nobody
+            assert result.sent >= result.received > 0
+        else:
+            assert result.received == result.sent > 0, protocol
         assert result.latency.p50
         assert seconds == result.seconds
         assert seconds

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.internet.task import deferLater
+
 from tests.endtoend.daemon import PRIVATE, DaemonProcess
 from tests.endtoend.programs import Program
 from tests.endtoend.web import ask
@@ -72,11 +74,15 @@ async def test_python_socketio(start_server: StartServer, programs: list[Program
 @in_reactor
 async def test_a_process_is_killed_or_stands_still(start_server: StartServer) -> None:
     """Who waits elsewhere for a session of either is told that it is unknown: at once, or in a moment."""
+    from twisted.internet import reactor
+
     killed, stopped, other = await start_server(3)
     waiting = []
     for daemon in (killed, stopped):
         sid = json.loads((await ask(daemon.port, POLLING)).body[1:])["sid"]
-        assert (await ask(other.port, f"{POLLING}&sid={sid}", method="POST", body=b"40")).body == b"ok"
+        posted = f"{POLLING}&sid={sid}"
+        while (await ask(other.port, posted, method="POST", body=b"40")).body != b"ok":
+            await deferLater(reactor, 0.05)  # they have just started, and may not know each other yet
         assert (await ask(other.port, f"{POLLING}&sid={sid}")).body.startswith(b"40{")
         waiting.append(ask(other.port, f"{POLLING}&sid={sid}"))
     assert stopped.transport is not None
