@@ -17,6 +17,7 @@ from realtime.messenger.dialog_store import Dialog, Outcome, Posted
 from realtime.messenger.messages import ChangeProfile, Profile, Send, iso_time
 from realtime.storage.database import Database
 from realtime.storage.errors import Conflict
+from realtime.storage.places import filled, places
 from realtime.storage.statements import Statement
 from realtime.storage.tables import messenger_messages, users
 from realtime.storage.transaction import Transaction
@@ -42,9 +43,7 @@ _COLUMNS: Final = select(
     *(users.c.last_online, users.c.registered),
 )
 _PROFILE: Final = Statement(_COLUMNS.where(users.c.id == bindparam("user")))
-_PROFILES: Final = Statement(
-    _COLUMNS.where(users.c.id.in_([bindparam(f"id{number}") for number in range(PROFILES)]))
-)
+_PROFILES: Final = Statement(_COLUMNS.where(users.c.id.in_(places(PROFILES))))
 
 
 def _changing(*names: str) -> Statement:
@@ -84,9 +83,7 @@ _NEWEST_SAID: Final = Statement(
     .order_by(messenger_messages.c.id.desc())
     .limit(bindparam("count"))
 )
-_THOSE_SAID: Final = Statement(
-    _MESSAGE.where(messenger_messages.c.id.in_([bindparam(f"id{number}") for number in range(AT_ONCE)]))
-)
+_THOSE_SAID: Final = Statement(_MESSAGE.where(messenger_messages.c.id.in_(places(AT_ONCE))))
 _PAGE: Final = 1000
 
 
@@ -207,13 +204,8 @@ def _profile(transaction: Transaction, user_id: int) -> Profile | None:
 
 
 def _profiles(transaction: Transaction, user_ids: Sequence[int]) -> dict[int, Profile]:
-    rows = transaction.rows(_PROFILES, **_numbered(user_ids, PROFILES))
+    rows = transaction.rows(_PROFILES, **filled(user_ids, PROFILES))
     return {row[0]: _drawn(*row) for row in rows}
-
-
-def _numbered(ids: Sequence[int], count: int) -> dict[str, Any]:
-    """Return the parameters of an IN with so many places; the last id stands in all that are left."""
-    return {f"id{number}": ids[min(number, len(ids) - 1)] for number in range(count)}
 
 
 def _drawn(
@@ -291,5 +283,5 @@ def _said_since(transaction: Transaction, since: int) -> list[int]:
 
 
 def _those_said(transaction: Transaction, message_ids: Sequence[int]) -> dict[int, RoomMessage]:
-    rows = transaction.rows(_THOSE_SAID, **_numbered(message_ids, AT_ONCE))
+    rows = transaction.rows(_THOSE_SAID, **filled(message_ids, AT_ONCE))
     return {row[0]: RoomMessage(*row) for row in rows}

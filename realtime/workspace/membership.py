@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from realtime.accounts.store import User
 from realtime.storage.database import Database
 from realtime.storage.errors import Conflict
+from realtime.storage.places import filled, places
 from realtime.storage.statements import Statement
 from realtime.storage.tables import (
     users,
@@ -92,7 +93,7 @@ _MEMBERS: Final = Statement(
 _THOSE: Final = Statement(
     select(workspace_members.c.user_id).where(
         workspace_members.c.workspace_id == bindparam("workspace"),
-        workspace_members.c.user_id.in_([bindparam(f"user{number}") for number in range(_MANY)]),
+        workspace_members.c.user_id.in_(places(_MANY)),
     )
 )
 _STAYS: Final = Statement(
@@ -209,10 +210,8 @@ class Membership:
             return asked
         found: set[int] = set()
         for first in range(0, len(asked), _MANY):
-            some = asked[first : first + _MANY]
-            some += some[-1:] * (_MANY - len(some))
-            parameters: dict[str, Any] = {f"user{number}": user_id for number, user_id in enumerate(some)}
-            found.update(user_id for (user_id,) in transaction.rows(_THOSE, workspace=workspace, **parameters))
+            some = filled(asked[first : first + _MANY], _MANY)
+            found.update(user_id for (user_id,) in transaction.rows(_THOSE, workspace=workspace, **some))
         return [each for each in asked if each in found]
 
     def _workspaces(self, transaction: Transaction, user: User) -> list[Workspace]:

@@ -16,6 +16,7 @@ from realtime.accounts.store import User
 from realtime.cluster.heard import AT_ONCE, NEWEST
 from realtime.storage.database import Database
 from realtime.storage.errors import Conflict
+from realtime.storage.places import filled, places
 from realtime.storage.statements import Statement
 from realtime.storage.tables import users, workspace_channel_members, workspace_channels, workspace_messages
 from realtime.storage.transaction import Transaction
@@ -146,7 +147,7 @@ _NEWEST: Final = Statement(
 _THOSE_SAID: Final = Statement(
     select(*_MESSAGE.selected_columns, *_CHANNEL.selected_columns)
     .join(workspace_channels, workspace_channels.c.id == workspace_messages.c.channel_id)
-    .where(workspace_messages.c.id.in_([bindparam(f"id{number}") for number in range(AT_ONCE)]))
+    .where(workspace_messages.c.id.in_(places(AT_ONCE)))
 )
 _PAGE: Final = 1000
 
@@ -352,6 +353,5 @@ def _said_since(transaction: Transaction, since: int) -> list[int]:
 
 
 def _those_said(transaction: Transaction, message_ids: Sequence[int]) -> dict[int, Said]:
-    places = {f"id{number}": message_ids[min(number, len(message_ids) - 1)] for number in range(AT_ONCE)}
-    rows = transaction.rows(_THOSE_SAID, **places)
+    rows = transaction.rows(_THOSE_SAID, **filled(message_ids, AT_ONCE))
     return {row[0]: Said(_message(*row[:5]), _model(*row[5:]), is_new=False) for row in rows}
