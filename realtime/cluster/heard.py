@@ -28,6 +28,8 @@ TOLD_LATE: Final = 500
 AT_ONCE: Final = 10
 """Messages in one read. The longest of them fit into what may wait for a reader: none is closed as too slow."""
 
+_PAGE: Final = 1000
+
 _SOON: Final = 0.1
 """Seconds between a gap and the look into the table: gaps come in crowds, a topic after the other."""
 
@@ -88,3 +90,19 @@ class Heard(Generic[T]):
                 if message_id in messages and self.hear(message_id):
                     self._tell(messages[message_id])
         return True
+
+
+def newest_since(page: Callable[[int, int], Sequence[tuple[int, ...]]], since: int, latest: int) -> list[int]:
+    """Return the ids of what was said since then, newest first, or somewhat more than `NEWEST` of them.
+
+    ``page`` reads ids and times, newest first: of those below an id, at most so many. ``latest`` is above all.
+    """
+    found: list[int] = []
+    before = latest
+    while len(found) < NEWEST:
+        read = page(before, _PAGE)
+        found += [each for each, said in read if said >= since]
+        if len(read) < _PAGE or read[-1][1] < since:
+            break
+        before = read[-1][0]
+    return found

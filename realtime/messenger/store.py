@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from realtime.accounts.check_token import OutsideProfile
-from realtime.cluster.heard import AT_ONCE, NEWEST
+from realtime.cluster.heard import AT_ONCE, newest_since
 from realtime.messenger import dialog_store
 from realtime.messenger.dialog_store import Dialog, Outcome, Posted
 from realtime.messenger.messages import ChangeProfile, Profile, Send, iso_time
@@ -84,7 +84,6 @@ _NEWEST_SAID: Final = Statement(
     .limit(bindparam("count"))
 )
 _THOSE_SAID: Final = Statement(_MESSAGE.where(messenger_messages.c.id.in_(places(AT_ONCE))))
-_PAGE: Final = 1000
 
 
 class MessengerStore:
@@ -271,15 +270,10 @@ def _said(transaction: Transaction, before: int, count: int) -> list[RoomMessage
 
 
 def _said_since(transaction: Transaction, since: int) -> list[int]:
-    found: list[int] = []
-    before = LATEST
-    while len(found) < NEWEST:
-        page = transaction.rows(_NEWEST_SAID, id_before=before, count=_PAGE)
-        found += [each for each, sent in page if sent >= since]
-        if len(page) < _PAGE or page[-1][1] < since:
-            break
-        before = page[-1][0]
-    return found
+    def page(before: int, count: int) -> Sequence[tuple[int, ...]]:
+        return transaction.rows(_NEWEST_SAID, id_before=before, count=count)
+
+    return newest_since(page, since, LATEST)
 
 
 def _those_said(transaction: Transaction, message_ids: Sequence[int]) -> dict[int, RoomMessage]:

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from realtime.accounts.errors import TokenInvalid
 from realtime.accounts.store import User
-from realtime.cluster.heard import AT_ONCE, NEWEST
+from realtime.cluster.heard import AT_ONCE, newest_since
 from realtime.storage.database import Database
 from realtime.storage.errors import Conflict
 from realtime.storage.places import filled, places
@@ -149,7 +149,6 @@ _THOSE_SAID: Final = Statement(
     .join(workspace_channels, workspace_channels.c.id == workspace_messages.c.channel_id)
     .where(workspace_messages.c.id.in_(places(AT_ONCE)))
 )
-_PAGE: Final = 1000
 
 
 class ChannelStore:
@@ -341,15 +340,10 @@ def _said(transaction: Transaction, channel_id: int, before: int, count: int) ->
 
 
 def _said_since(transaction: Transaction, since: int) -> list[int]:
-    found: list[int] = []
-    before = LATEST
-    while len(found) < NEWEST:
-        page = transaction.rows(_NEWEST, id_before=before, count=_PAGE)
-        found += [each for each, created in page if created >= since]
-        if len(page) < _PAGE or page[-1][1] < since:
-            break
-        before = page[-1][0]
-    return found
+    def page(before: int, count: int) -> Sequence[tuple[int, ...]]:
+        return transaction.rows(_NEWEST, id_before=before, count=count)
+
+    return newest_since(page, since, LATEST)
 
 
 def _those_said(transaction: Transaction, message_ids: Sequence[int]) -> dict[int, Said]:

@@ -11,7 +11,7 @@ from twisted.internet.defer import gatherResults
 
 from realtime.accounts.check_token import OutsideProfile
 from realtime.accounts.store import AccountStore, User
-from realtime.messenger import store
+from realtime.cluster import heard
 from realtime.messenger.dialog_store import Dialog, Outcome, Posted
 from realtime.messenger.messages import ChangeProfile, Profile, Send
 from realtime.messenger.store import MessengerStore, RoomMessage
@@ -224,14 +224,14 @@ async def test_room(database_url: str) -> None:
 @in_reactor
 async def test_missed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which messages there are since a time, the newest of very many; and they themselves."""
-    monkeypatch.setattr(store, "_PAGE", 3)
+    monkeypatch.setattr(heard, "_PAGE", 3)
     async with house(database_url) as world:
         said = [await world.store.say(world.alice.id, f"{number}", NOW + number) for number in range(8)]
         ids = [each.id for each in said]
         assert await world.store.said_since(0) == ids[::-1]
         assert await world.store.said_since(NOW + 5) == ids[:4:-1]
         assert await world.store.said_since(NOW + 9) == []
-        monkeypatch.setattr(store, "NEWEST", 5)
+        monkeypatch.setattr(heard, "NEWEST", 5)
         assert await world.store.said_since(0) == ids[:1:-1]
         assert await world.store.those_said(ids[2:4]) == {ids[2]: said[2], ids[3]: said[3]}
         assert await world.store.those_said([ids[-1] + 1]) == {}

@@ -12,6 +12,7 @@ from twisted.internet.threads import deferToThread
 
 from realtime.accounts.errors import TokenInvalid
 from realtime.accounts.store import User
+from realtime.cluster import heard
 from realtime.storage.database import Database
 from realtime.storage.transaction import Transaction
 from realtime.workspace import store
@@ -111,14 +112,14 @@ async def test_messages(database_url: str) -> None:
 @in_reactor
 async def test_missed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which messages there are since a time, the newest of very many; and they themselves, and where."""
-    monkeypatch.setattr(store, "_PAGE", 3)
+    monkeypatch.setattr(heard, "_PAGE", 3)
     async with team(database_url) as world:
         channel, secret = await world.channel(), await world.channel(is_private=True)
         said = [await world.say(world.alice, where, f"{n}") for n in range(4) for where in (channel, secret)]
         ids = [int(each.message.id) for each in said]
         assert await world.channels.said_since(NOW) == ids[::-1]
         assert await world.channels.said_since(NOW + 1) == []
-        monkeypatch.setattr(store, "NEWEST", 5)
+        monkeypatch.setattr(heard, "NEWEST", 5)
         assert await world.channels.said_since(0) == ids[:1:-1]
         assert await world.channels.those_said(ids[:2]) == {
             each: replace(told, is_new=False) for each, told in zip(ids[:2], said, strict=False)
